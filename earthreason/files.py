@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from earthreason.errors import EarthReasonError, show_value
+from earthreason.errors import DataFormatError, EarthReasonError, show_value
 
 
 @contextmanager
@@ -97,6 +97,18 @@ def refuse_taken(folder: Path) -> None:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise EarthReasonError(f"{folder} already exists and is not an empty folder; choose another or remove it")
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8, without its byte order mark.
+
+    Raises:
+        DataFormatError: it is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataFormatError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def refuse_existing(path: Path) -> None:

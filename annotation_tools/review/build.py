@@ -20,6 +20,7 @@ from earthreason.data.sources.release import Release
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import atomic_path, file_stamp, refuse_taken
 from earthreason.questions.ledger import Ledger
+from earthreason.questions.recipe import SOURCE
 from earthreason.questions.results import emptied, require_same_pixels
 
 LEDGER = "ledger.sqlite"
@@ -151,7 +152,7 @@ def _of_release(opened: Release) -> Iterator[Entry]:
 def _of_run(folder: Path) -> Iterator[Entry]:
     """Yield the finished samples of a run with all generated questions."""
     ledger = Ledger(folder / LEDGER)
-    source = ledger.setting("source")
+    source = ledger.setting(SOURCE)
     done = {(split, result.sample_id): result for split, result in ledger.results() if result.status == "done"}
     ledger.close()
     if source is None or not done:

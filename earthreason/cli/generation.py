@@ -18,9 +18,8 @@ from earthreason.cli.options import JsonOption, MaxLeftOutOption, SourceArgument
 from earthreason.cli.runs import (
     RecipeOption,
     RunArgument,
-    check_recipe_name,
+    check_name,
     describe_plan,
-    keep_source,
     open_run,
     print_summary,
 )
@@ -137,15 +136,16 @@ def generate(
     from earthreason.questions.prompting.concepts import OFFICIAL, read_concepts
     from earthreason.questions.prompting.languages import parse_language
     from earthreason.questions.prompting.prompts import load_prompts
-    from earthreason.questions.recipe import keep_recipe, recipe_of
+    from earthreason.questions.recipe import keep_recipe, keep_source, recipe_of
     from earthreason.questions.servers.address import server_address
     from earthreason.questions.servers.parameters import merge_parameters
     from earthreason.questions.servers.pricing import load_prices
     from earthreason.questions.stages import StageConfig
 
-    for option, name in (("--model", model), ("--rewrite-model", rewrite_model), ("--judge-model", judge_model)):
-        if name is not None and not (name.strip() and name.isprintable()):
-            raise EarthReasonError(f"{option} {name!r}: name a model of the server")
+    check_name("--model", model)
+    check_name("--rewrite-model", rewrite_model)
+    check_name("--judge-model", judge_model)
+    check_name("--recipe", recipe)
     if temperature is not None and not math.isfinite(temperature):
         raise EarthReasonError(f"--temperature {temperature}: not a number that a server takes")
     base_url = server_address(base_url)
@@ -164,7 +164,7 @@ def generate(
     )
     known = OFFICIAL if concepts is None else read_concepts(concepts)
     config = RunConfig(stages, empty_share, unseen_empties, known, seed, max_usd, limit, base_url)
-    table = load_prices(prices, price or [], [name for name in (model, rewrite_model, judge_model) if name])
+    table = load_prices(prices, price or [], list(filter(None, stages.models.values())))
     opened = open_source(source, Tolerance.of_options(share=max_left_out))
     total = min(sum(opened.counts.values()), limit or 10**12)
     for line in describe_plan(config, table):
@@ -181,7 +181,7 @@ def generate(
         base_url=base_url, concurrency=concurrency, timeout=timeout, requests_a_minute=rpm, tokens_a_minute=tpm
     )
     client = ModelClient(settings, table)
-    ledger = Ledger(out / "ledger.sqlite", check_recipe_name(recipe or MAIN))
+    ledger = Ledger(out / "ledger.sqlite", recipe or MAIN)
     with ledger.locked():
         if concepts is None and config.can_be_absent:
             config = replace(config, concepts=_known_concepts(opened, ledger))

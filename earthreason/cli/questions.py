@@ -10,7 +10,7 @@ import typer
 from earthreason.cli import generation, prompts
 from earthreason.cli.app import report_json, stdout
 from earthreason.cli.options import JsonOption, ReportOption, SourceArgument
-from earthreason.cli.runs import RecipeOption, RunArgument, open_run, print_summary, source_of
+from earthreason.cli.runs import RecipeOption, RunArgument, open_run, print_summary
 from earthreason.errors import DataNotFoundError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def export(
     from earthreason.data.exports import FORMATS
     from earthreason.data.exports import export as export_source
     from earthreason.data.reader import open_source
+    from earthreason.questions.recipe import source_of
     from earthreason.questions.results import Regenerated, write_results
     from earthreason.questions.settlement import left_out
 

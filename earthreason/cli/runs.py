@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from earthreason.questions.servers.pricing import Prices
     from earthreason.questions.settings import RunConfig
 
-SOURCE = "source"
-"""Setting of a run: the path or name of its source."""
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory of `questions generate`.")]
 RecipeOption = Annotated[
     str | None,
@@ -55,43 +53,14 @@ def open_run(folder: Path, recipe: str | None = None) -> Ledger:
     return ledger
 
 
-def check_recipe_name(name: str) -> str:
-    """Return the name of a recipe.
+def check_name(option: str, name: str | None) -> None:
+    """Check the name of a model or recipe that an option gives; None is not given.
 
     Raises:
         EarthReasonError: it is empty, or has characters that cannot be shown.
     """
-    if not name.strip() or not name.isprintable():
-        raise EarthReasonError(f"--recipe {name!r}: a name needs letters, and only characters that can be shown")
-    return name
-
-
-def source_of(ledger: Ledger) -> str:
-    """Return the source that a run is about.
-
-    Raises:
-        DataNotFoundError: the run has none yet, since nothing was generated.
-    """
-    source = ledger.setting(SOURCE)
-    if source is None:
-        raise DataNotFoundError(
-            f"{ledger.path.parent}: nothing was generated yet; see `earthreason questions generate`"
-        )
-    return str(source)
-
-
-def keep_source(ledger: Ledger, source: str) -> None:
-    """Save what a run is about: the path of a source, or the name of a configuration.
-
-    Raises:
-        EarthReasonError: the run is about another source, which is still there.
-    """
-    place = str(Path(source).resolve()) if Path(source).exists() else source
-    known = ledger.setting(SOURCE)
-    moved = known is not None and Path(known).is_absolute() and not Path(known).exists()
-    if known not in (None, place) and not moved:
-        raise EarthReasonError(f"{ledger.path.parent} is about {known}, and this is {place}; choose another --out")
-    ledger.remember(SOURCE, place)
+    if name is not None and not (name.strip() and name.isprintable()):
+        raise EarthReasonError(f"{option} {name!r}: a name needs letters, and only characters that can be shown")
 
 
 def describe_plan(config: RunConfig, prices: Prices) -> list[str]:
@@ -99,8 +68,7 @@ def describe_plan(config: RunConfig, prices: Prices) -> list[str]:
     from earthreason.questions.servers.pricing import describe_unpriced
 
     stages = config.stages
-    models = dict.fromkeys(name for name in (stages.propose, stages.rewrite, stages.judge) if name)
-    lines = [f"cost is not counted: {describe_unpriced(name)}" for name in models if prices.of(name) is None]
+    lines = [f"cost is not counted: {describe_unpriced(name)}" for name in config.unpriced(prices)]
     lines.append(describe_language(stages.language.name, stages.language.code))
     if not config.can_be_absent:
         lines.append(

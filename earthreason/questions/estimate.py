@@ -45,8 +45,7 @@ def estimate(
 ) -> list[CostEstimate]:
     """Estimate the calls, tokens and cost of every stage from the image sizes and the lengths of the prompts."""
     stages = config.stages
-    models = {"propose": stages.propose, "rewrite": stages.rewrite, "judge": stages.judge}
-    entries = {stage: CostEstimate(stage, model) for stage, model in models.items() if model is not None}
+    entries = {stage: CostEstimate(stage, model) for stage, model in stages.models.items() if model is not None}
     for split, record in islice(read_all(source), config.limit):
         hints = hints_of(split, record, config)
         if hints.absent and not config.can_be_absent:

@@ -1,15 +1,18 @@
-"""The recipe of a run: every setting that its questions depend on. A run's folder keeps the recipes apart by name."""
+"""The source of a run, and its recipes: every setting that questions depend on, kept apart by name."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from earthreason.errors import EarthReasonError
+from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.settings import RunConfig
 
+SOURCE = "source"
+"""Setting of a run: the path or name of its source."""
 LIMITS = ("max_tokens", "max_completion_tokens")
 """Parameters that belong to no recipe: they change no answer, except those that they cut off."""
 
@@ -17,10 +20,9 @@ LIMITS = ("max_tokens", "max_completion_tokens")
 def recipe_of(config: RunConfig, base_url: str | None) -> dict[str, Any]:
     """List the settings that the questions depend on; `base_url` is that of the client."""
     stages = config.stages
-    models = {"propose": stages.propose, "rewrite": stages.rewrite, "judge": stages.judge}
     names = hashlib.sha256("\n".join(config.concepts).encode()).hexdigest()[:8]
     return {
-        **{f"model of {stage}": model for stage, model in models.items()},
+        **{f"model of {stage}": model for stage, model in stages.models.items()},
         **{f"prompt {name}": prompt.identity for name, prompt in sorted(stages.prompts.items())},
         "base URL": base_url or config.base_url,
         "parameters": {name: value for name, value in stages.parameters.items() if name not in LIMITS},
@@ -57,6 +59,34 @@ def keep_recipe(ledger: Ledger, recipe: Mapping[str, Any]) -> None:
         raise _refusal(ledger, changed)
     if changed:
         ledger.store_recipe(recipe)
+
+
+def source_of(ledger: Ledger) -> str:
+    """Return the source that a run is about.
+
+    Raises:
+        DataNotFoundError: the run has none yet, since nothing was generated.
+    """
+    source = ledger.setting(SOURCE)
+    if source is None:
+        raise DataNotFoundError(
+            f"{ledger.path.parent}: nothing was generated yet; see `earthreason questions generate`"
+        )
+    return str(source)
+
+
+def keep_source(ledger: Ledger, source: str) -> None:
+    """Save what a run is about: the path of a source, or the name of a configuration.
+
+    Raises:
+        EarthReasonError: the run is about another source, which is still there.
+    """
+    place = str(Path(source).resolve()) if Path(source).exists() else source
+    known = ledger.setting(SOURCE)
+    moved = known is not None and Path(known).is_absolute() and not Path(known).exists()
+    if known not in (None, place) and not moved:
+        raise EarthReasonError(f"{ledger.path.parent} is about {known}, and this is {place}; choose another --out")
+    ledger.remember(SOURCE, place)
 
 
 def _refusal(ledger: Ledger, changed: list[str]) -> EarthReasonError:

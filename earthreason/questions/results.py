@@ -14,7 +14,7 @@ import numpy as np
 from earthreason.data.schema import Record
 from earthreason.data.sources import Source
 from earthreason.errors import DataFormatError, EarthReasonError
-from earthreason.files import refuse_existing, write_text
+from earthreason.files import read_text, refuse_existing, write_text
 from earthreason.masks.png import encode_mask_png
 from earthreason.questions.ledger import Ledger, SampleKey
 from earthreason.questions.settlement import PersonVerdict, SettledSample, left_out, parse_time, settle_sample
@@ -221,4 +221,4 @@ def read_results(path: Path) -> Iterator[tuple[str, Generated]]:
 
 
 def _lines(path: Path) -> Iterable[str]:
-    return path.read_text(encoding="utf-8-sig").split("\n")  # not splitlines: texts may have other separators
+    return read_text(path).split("\n")  # not splitlines: texts may have other separators

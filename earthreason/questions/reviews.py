@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from earthreason.errors import DataFormatError
-from earthreason.files import refuse_existing, write_text
+from earthreason.files import read_text, refuse_existing, write_text
 from earthreason.questions.ledger import KeptReview, Ledger, SampleKey, now
 from earthreason.questions.settlement import VERDICTS, parse_time
 from earthreason.questions.types import Generated
@@ -58,7 +58,7 @@ def read_review(ledger: Ledger, path: Path) -> ReviewsRead:
         splits[sample_id].append(split)
     taken: list[KeptReview] = []
     read = now()
-    for place, line in enumerate(_text_of(path).split("\n"), start=1):
+    for place, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -72,13 +72,6 @@ def read_review(ledger: Ledger, path: Path) -> ReviewsRead:
     return ReviewsRead(Counter(review.verdict for review in taken), replaced)
 
 
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-
-
 def _read_line(
     line: str, known: Mapping[SampleKey, list[str]], splits: Mapping[str, list[str]], read: str
 ) -> KeptReview | None:
@@ -90,7 +83,6 @@ def _read_line(
     try:
         entry: dict[str, Any] = json.loads(line)
         sample_id, number, verdict = str(entry["sample_id"]), int(entry["number"]), entry.get("verdict")
-        line.encode()
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"not a review line ({error})") from None
     except RecursionError:

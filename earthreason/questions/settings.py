@@ -71,14 +71,18 @@ class RunConfig:
             return self.empty_share
         return EMPTY_SHARE if self.can_be_absent else 0.0
 
+    def unpriced(self, prices: Prices) -> list[str]:
+        """Return the models in use that have no price, sorted."""
+        models = self.stages.models.values()
+        return sorted({model for model in models if model is not None and prices.of(model) is None})
+
     def check_budget(self, prices: Prices) -> None:
         """Refuse a budget that cannot be kept.
 
         Raises:
             EarthReasonError: there is a budget, but the model of a stage has no price.
         """
-        models = (self.stages.propose, self.stages.rewrite, self.stages.judge)
-        unpriced = sorted({model for model in models if model is not None and prices.of(model) is None})
+        unpriced = self.unpriced(prices)
         if self.max_usd is not None and unpriced:
             remedies = "; ".join(map(describe_unpriced, unpriced))
             raise EarthReasonError(f"--max-usd cannot be kept: {remedies}; or leave out --max-usd")

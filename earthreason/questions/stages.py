@@ -52,6 +52,11 @@ class StageConfig:
     language: Language = ENGLISH
     parameters: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def models(self) -> dict[str, str | None]:
+        """Model of every stage that asks one; None if the stage is skipped."""
+        return {"propose": self.propose, "rewrite": self.rewrite, "judge": self.judge}
+
 
 def propose_request(hints: Hints, config: StageConfig, view: TargetView = NOTHING) -> Request[Proposal | Absence]:
     """Request questions about the target, or about something absent."""

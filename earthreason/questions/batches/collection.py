@@ -143,8 +143,8 @@ class Collection:
         for key, about in requests.items():
             sample = about.get("split", ""), about["sample_id"]
             most = about.get("max_cost", 0.0)
-            number = self._ledger.send(key, sample, about["stage"], about["model"], most)
-            self._ledger.settle(number, most)
+            if most > 0:
+                self._ledger.send(key, sample, about["stage"], about["model"], most)
             if self._fail(key) >= _ATTEMPTS:
                 self._record(key, about, Usage(), "quarantined", f"its answer was lost in {_ATTEMPTS} batches")
 
@@ -156,7 +156,7 @@ class Collection:
         """
         import openai
 
-        from earthreason.questions.servers.connection import HopelessError
+        from earthreason.questions.servers.connection import BROKEN_OFF, HopelessError
 
         for attempt in range(_ATTEMPTS):
             file.seek(0)
@@ -168,11 +168,11 @@ class Collection:
             except openai.NotFoundError:
                 logger.warning("file %s is not at the provider any more; its requests are sent again", file_id)
                 return False
-            except (openai.OpenAIError, OSError):
-                raise
-            except Exception as error:  # of the HTTP library that the `openai` client uses: httpx or its successor
+            except BROKEN_OFF as error:
+                reason = f"file {file_id} breaks off ({type(error).__name__}: {error})"
                 if attempt == _ATTEMPTS - 1:
-                    raise HopelessError(f"file {file_id} breaks off ({type(error).__name__}: {error})") from None
+                    raise HopelessError(reason) from None
+                logger.warning("%s; fetching it again", reason)
             else:
                 break
         file.seek(0)

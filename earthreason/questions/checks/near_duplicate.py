@@ -22,7 +22,6 @@ SAME_WORDS = 85.0
 def _run(asked: QuestionSet) -> Iterator[CheckFinding]:
     vectors = embed(asked.questions)  # (questions, width)
     alike = vectors @ vectors.T  # (questions, questions)
-    embed(list({token.lower_ for text in asked.questions for token in parse(text) if _has_content(token)}))  # at once
     for number, question in enumerate(asked.questions[1:], start=1):
         for other, before in enumerate(asked.questions[:number]):
             whole = float(alike[number, other])

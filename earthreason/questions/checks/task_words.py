@@ -52,9 +52,7 @@ def _is_ordinary(token: Token, match: str) -> bool:
         return token.i + 1 < len(token.doc) and token.nbor().lower_ in ("by", "with")
     if match.startswith("shaded "):  # a shaded area, but: the shaded area
         return token.i > 0 and token.nbor(-1).lower_ in ("a", "any", "some", "no")
-    if not match.startswith(("label", "mask", "segment")):
-        return False
-    if match.startswith("segmentation"):
+    if match == "segmentation" or not match.startswith(("label", "mask", "segment")):
         return False
     if token.pos_ == "VERB":
         return match.startswith("mask") and any(

@@ -9,6 +9,7 @@ from pathlib import Path
 from earthreason.data.reader import read_all
 from earthreason.data.sources import Source
 from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.files import read_text
 from earthreason.questions.types import LONGEST_NAME, same_name
 from earthreason.synthetic.categories import CATEGORIES
 
@@ -30,12 +31,8 @@ def read_concepts(path: Path) -> tuple[str, ...]:
     """
     if not path.is_file():
         raise DataNotFoundError(f"there is no file of concepts {path}")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     concepts = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         name = " ".join(line.split())
         if not name or name.startswith("#"):
             continue

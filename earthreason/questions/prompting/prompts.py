@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earthreason.errors import DataFormatError, DataNotFoundError, UnknownNameError
+from earthreason.files import read_text
 
 BUILT_IN = Path(__file__).parent / "templates"
 _COMMON = ("hints", "language", "pictures")
@@ -150,20 +151,8 @@ def read_prompt(path: Path) -> PromptTemplate:
     return PromptTemplate(name, version, text, messages)
 
 
-def read_text_of(path: Path) -> str:
-    """Return the text of a prompt's file.
-
-    Raises:
-        DataFormatError: it is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-
-
 def _split(path: Path) -> tuple[str, str]:
-    first, _, rest = read_text_of(path).partition("\n")
+    first, _, rest = read_text(path).partition("\n")
     match = _FIRST_LINE.fullmatch(first.strip())
     if match is None:
         raise DataFormatError(f"{path}: the first line must be 'version: N', not {first.strip()[:40]!r}")

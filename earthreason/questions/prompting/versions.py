@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earthreason.errors import DataNotFoundError, UnknownNameError
-from earthreason.files import atomic_path, refuse_taken
-from earthreason.questions.prompting.prompts import BUILT_IN, NAMES, check_folder, read_text_of, version_of
+from earthreason.files import atomic_path, read_text, refuse_taken
+from earthreason.questions.prompting.prompts import BUILT_IN, NAMES, check_folder, version_of
 
 CHANGES = BUILT_IN / "CHANGELOG.md"
 
@@ -44,7 +44,7 @@ def text_at(name: str, place: str | None = None) -> str:
         DataNotFoundError: there is no such version or folder, or the folder has no prompts.
     """
     path = _path(check_name(name), place)
-    return "" if path is None else read_text_of(path)
+    return "" if path is None else read_text(path)
 
 
 def diff_prompts(names: tuple[str, ...], old: str | None = None, new: str | None = None) -> Iterator[str]:

@@ -21,17 +21,18 @@ def server_address(base_url: str | None) -> str | None:
     Raises:
         EarthReasonError: it is no address.
     """
-    origin, address = ("--base-url", base_url) if base_url is not None else (_VARIABLE, os.environ.get(_VARIABLE))
-    if not address and base_url is None:
+    origin = _VARIABLE if base_url is None else "--base-url"
+    address = os.environ.get(_VARIABLE) or None if base_url is None else base_url
+    if address is None:
         return None
     try:
-        parts = urlsplit(address or "")
+        parts = urlsplit(address)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        valid = valid and str(address).isprintable() and " " not in str(address)
+        valid = valid and address.isprintable() and " " not in address
         str(parts.hostname).encode("idna")
     except ValueError:
         valid = False
     if not valid:
         raise EarthReasonError(f"{origin} {address!r}: not an address; write one such as http://localhost:8000/v1")
-    plain = str(address).rstrip("/")
+    plain = address.rstrip("/")
     return None if plain == OPENAI else plain

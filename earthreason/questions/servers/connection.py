@@ -31,6 +31,8 @@ _LONGEST_WAIT = 3600.0
 """Longest wait that a server may ask for, seconds; a run is continued later instead."""
 _transport = import_module(DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
 """The HTTP library of the `openai` client: httpx, or httpx2 in newer versions."""
+BROKEN_OFF: type[Exception] = _transport.HTTPError
+"""What the `openai` client passes on when an answer that is read piece by piece breaks off or cannot be decoded."""
 _spending: ContextVar[tuple[Spending, int] | None] = ContextVar("spending", default=None)
 logger = logging.getLogger("earthreason.questions")
 

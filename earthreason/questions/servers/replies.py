@@ -139,7 +139,7 @@ def _arguments_of(message: Mapping[str, Any]) -> str:
 
 
 def storable(value: Any) -> Any:
-    """Return JSON values with texts that any file can hold: halves of surrogate pairs become question marks."""
+    """Return JSON values with texts that any file can hold: halves of surrogate pairs become U+FFFD."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):

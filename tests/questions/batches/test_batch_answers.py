@@ -6,17 +6,11 @@ import pytest
 
 from earthreason.errors import EarthReasonError
 from earthreason.questions.batches import submission as submission_module
-from earthreason.questions.ledger import Ledger
 from earthreason.questions.quarantine import set_aside_quarantined
 from tests.questions.batches.test_batch_faults import IN, OUT, last_batch, lines_of, write_lines
 from tests.questions.calls import PAGE
 from tests.questions.fake_server import Handler
 from tests.questions.runs import advance_once, config_of
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    return Ledger(tmp_path / "ledger.sqlite")
 
 
 def answer_instead(monkeypatch, method, path, content):

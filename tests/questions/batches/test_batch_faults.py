@@ -17,11 +17,6 @@ ROOT = Path(__file__).resolve().parents[3]
 IN, OUT = 0.5 * 2.5e-6, 0.5 * 10e-6  # gpt-4o in a batch, US dollars a token
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    return Ledger(tmp_path / "ledger.sqlite")
-
-
 def lines_of(server, batch):
     return [json.loads(line) for line in server.files[batch["output_file_id"]].splitlines()]
 
