@@ -110,6 +110,10 @@ class BoardQuery:
         """
         return self.with_(sort=column, ascending=not self.ascending if column == self.sort else column in _RISING)
 
+    def ranked(self) -> BoardQuery:
+        """Copy the query for all questions, from the best row by the ranking score."""
+        return self.with_(subset=ALL, sort=self.ranking, ascending=False)
+
     def unfiltered(self) -> BoardQuery:
         """Copy the query without filters, for all questions."""
         return self.with_(training="", since="", search="", largest=None, subset=ALL)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from leaderboard.board import RowFacts, fold
 from leaderboard.changes import log_change
 from leaderboard.entries import public_metadata, shown_record
+from leaderboard.model_results import fold_name, key_of_model
 from leaderboard.records import ALL
 from leaderboard.tables import (
     LISTING,
@@ -37,7 +38,6 @@ FORM = 1
 ColumnKey = tuple[str, str, str]
 """Protocol, subset, metric."""
 _AT_ONCE = 200
-_NAME_LENGTH = 255
 _ROWS, _SCORES = Base.metadata.tables["listed_rows"], Base.metadata.tables["listed_scores"]
 
 
@@ -45,8 +45,16 @@ def refresh(session: Session, submission_id: str) -> None:
     """Write the row of a submission anew, or remove it if it is not public, and log the change."""
     submission = session.get_one(Submission, submission_id)
     log_change(session, submission.split.key, submission_id)
+    models = {_model_of(session, submission_id)}
     _unlist(session, [submission_id])
     _list_public(session, Lister(session), select(Submission).where(Submission.id == submission_id))
+    for model in {*models, _model_of(session, submission_id)} - {None}:
+        log_change(session, model, submission_id)  # the pages of its other results name this one
+
+
+def _model_of(session: Session, entry_id: str) -> str | None:
+    found = session.execute(select(ListedRow.team, ListedRow.name).where(ListedRow.entry_id == entry_id)).one_or_none()
+    return None if found is None else key_of_model(found.team, found.name)
 
 
 def unlist(session: Session, submission_ids: list[str]) -> None:
@@ -100,7 +108,7 @@ class Lister:
             "entry_id": facts.id,
             "split": split,
             "team": facts.team,
-            "name": fold(facts.model)[:_NAME_LENGTH],
+            "name": fold_name(facts.model),
             "searched": f"{fold(facts.model)}\n{fold(facts.team)}",
             "training": facts.metadata["training"],
             "parameters": facts.metadata.get("parameters_millions"),

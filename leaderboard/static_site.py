@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import combinations
+from itertools import combinations, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,14 +21,18 @@ from sqlalchemy.orm import Session
 from earthreason.errors import EarthReasonError
 from earthreason.files import atomic_path, refuse_taken
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
-from leaderboard.board import PAGE_ROWS, BoardEntry, BoardQuery, table_values
+from leaderboard.board import PAGE_ROWS, BoardEntry, BoardQuery, percent_digits, table_values
 from leaderboard.exports import write_csv
+from leaderboard.hidden import DECIMALS
 from leaderboard.listing import Lister
+from leaderboard.model_results import ModelResults, list_results
+from leaderboard.progress import read_progress
 from leaderboard.published import load_published
 from leaderboard.records import ALL
 from leaderboard.results_repo import slug
 from leaderboard.selection import read_table, select_rows
 from leaderboard.tables import LISTING, Base, ListedRow
+from leaderboard.web.plots import progress_view
 from leaderboard.web.rendering import draw
 from leaderboard.web.views import SplitChoice, board_view, comparison, entry_view, published_view
 
@@ -65,6 +69,9 @@ class StaticLinks:
     def record(self, entry_id: str) -> str:
         return f"model-{slug(entry_id)}.json"
 
+    def progress(self, query: BoardQuery) -> str:
+        return f"progress-{self._table(query.unfiltered())}.html"
+
     def compare(self, ids: Sequence[str]) -> str:
         first, second = sorted(ids)
         return f"compare-{hashlib.blake2b(f'{first} {second}'.encode(), digest_size=6).hexdigest()}.html"
@@ -96,6 +103,7 @@ def write_site(entries: Iterable[BoardEntry], out: Path, title: str = "EarthReas
         choices = [SplitChoice(split, hidden=split in hidden) for split in sorted(sizes)]
         for choice in choices:
             _write_tables(choice.key, session, folder, put, links, choices)
+            _write_progress(choice, session, put, links)
         home = links.board(BoardQuery(max(sorted(sizes), key=lambda split: (split.endswith("/test"), sizes[split]))))
         shutil.copyfile(folder / home, folder / links.home())
         put(links.page("published"), "published.html", **published_view())
@@ -142,14 +150,14 @@ def _write_models(
         The splits whose labels are hidden.
     """
     lister = Lister(session)
-    waiting: dict[str, list[BoardEntry]] = {}
+    waiting: dict[str, list[tuple[BoardEntry, ModelResults]]] = {}
     names: set[str] = set()
     hidden: set[str] = set()
 
-    def write(entry: BoardEntry, others: Sequence[BoardEntry] = ()) -> None:
-        put(links.model(entry.id), "model.html", **{**entry_view(entry), "others": others})
+    def write(entry: BoardEntry, results: ModelResults, others: Sequence[BoardEntry] = ()) -> None:
+        put(links.model(entry.id), "model.html", **{**entry_view(entry, results), "others": others})
 
-    for entry in entries:
+    for entry, results in _with_results(entries):
         if links.model(entry.id) in names:  # it may not have been written yet
             raise _same_name(links.model(entry.id))
         names.add(links.model(entry.id))
@@ -160,20 +168,38 @@ def _write_models(
             hidden.add(split)
         small = waiting.setdefault(split, [])
         if len(small) <= MOST_COMPARED:
-            small.append(entry)
+            small.append((entry, results))
             if len(small) > MOST_COMPARED:
                 for one in small:
-                    write(one)
+                    write(*one)
         else:
-            write(entry)
+            write(entry, results)
     for small in waiting.values():
         if len(small) <= MOST_COMPARED:
-            for entry in small:
-                write(entry, [other for other in small if other is not entry])
-            for pair in combinations(small, 2):
+            rows = [entry for entry, _ in small]
+            for entry, results in small:
+                write(entry, results, [other for other in rows if other is not entry])
+            for pair in combinations(rows, 2):
                 name = links.compare([entry.id for entry in pair])
                 put(name, "compare.html", **comparison(pair, DEFAULT_PROTOCOL, []))
     return hidden
+
+
+def _with_results(entries: Iterable[BoardEntry]) -> Iterator[tuple[BoardEntry, ModelResults]]:
+    """Yield every row with all results of its model, whose rows follow each other in a repository."""
+    for _, rows in groupby(entries, lambda entry: (entry.team, entry.model)):
+        model = list(rows)
+        results = list_results(model)
+        yield from ((entry, results) for entry in model)
+
+
+def _write_progress(choice: SplitChoice, session: Session, put: Put, links: StaticLinks) -> None:
+    """Write a page for each protocol of a split."""
+    for protocol in PROTOCOLS:
+        query = BoardQuery(choice.key, protocol)
+        progress = read_progress(session, choice.key, protocol, query.ranking)
+        digits = percent_digits(DECIMALS if choice.hidden else None)
+        put(links.progress(query), "progress.html", **progress_view(progress, query, digits))
 
 
 def _write_tables(

@@ -21,7 +21,9 @@ UPLOADING, QUEUED, RUNNING, SCORED, FAILED = "uploading", "queued", "running", "
 PRIVATE, PUBLIC, WITHDRAWN, DELETED = "private", "public", "withdrawn", "deleted"
 
 
-ORDERED = String(255).with_variant(String(255, collation="C"), "postgresql")
+NAME_LENGTH = 255
+"""Most characters of a folded name."""
+ORDERED = String(NAME_LENGTH).with_variant(String(NAME_LENGTH, collation="C"), "postgresql")
 """Text that every database sorts by code points, so that the public order is the same on each."""
 
 
@@ -316,6 +318,7 @@ class ListedRow(Base):
     __tablename__ = "listed_rows"
     __table_args__ = (
         Index("ix_listed_rows_day", "split", "day"),
+        Index("ix_listed_rows_model", "team", "name"),
         Index("ix_listed_rows_order", "split", "published", "entry_id", "training", "day", "parameters"),
     )
 

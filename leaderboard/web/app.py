@@ -35,6 +35,7 @@ from leaderboard.web import (
     progress_page,
     sharing,
     team_pages,
+    wins_page,
 )
 from leaderboard.web.cache import Board
 from leaderboard.web.errors import status_of
@@ -78,7 +79,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     for described in (api.router, edit_api.router, board_api.router, health.router):
         app.include_router(described)
     own = (team_pages.router, edit_pages.router, joining.router, member_pages.router, admin_pages.router)
-    for page in (pages.router, progress_page.router, *own, sharing.router, crawlers.router):
+    for page in (pages.router, progress_page.router, wins_page.router, *own, sharing.router, crawlers.router):
         app.include_router(page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(GZipMiddleware, minimum_size=_SMALLEST_PACKED, compresslevel=_GZIP_LEVEL)

@@ -176,8 +176,8 @@ class Board:
     ) -> Response:
         """Answer a request with a page, or with "not modified" if the browser has it.
 
-        `key` holds only what the page depends on, so made-up parameters cost nothing. `shows` names the splits and
-        rows that the page shows.
+        `key` holds only what the page depends on, so made-up parameters cost nothing. `shows` names the splits, rows
+        and models that the page shows; `draw` may add to it.
         """
         page = await self.page(client_of(request), f"{request.url.path} {key}", shows, media_type, draw)
         headers = {"ETag": page.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import PROTOCOLS
 from leaderboard.board import PAGE_ROWS
+from leaderboard.model_results import fold_name, key_of_model
 from leaderboard.selection import read_table
 from leaderboard.splits import get_split, list_splits
 from leaderboard.submissions import NotThereError, RefusedError, find_submission, is_owner, latest_result
@@ -43,6 +44,8 @@ async def get_table(request: Request, state: Shared, query: Resolved, page: Page
 
 @router.get("/models/{submission_id}")
 async def get_model(request: Request, state: Shared, submission_id: ShownId, caller: Browser) -> Response:
+    shows = [submission_id]
+
     def show() -> str:
         with state.database.read() as session:
             submission = find_submission(session, submission_id, caller)
@@ -51,11 +54,12 @@ async def get_model(request: Request, state: Shared, submission_id: ShownId, cal
                 raise RefusedError(
                     f"this submission is {submission.state}; its page appears when it is scored", status=404
                 )
-            values = model_view(submission, result, own=is_owner(submission, caller))
+            values = model_view(session, submission, result, own=is_owner(submission, caller))
+            shows.append(key_of_model(submission.team.name, fold_name(values["entry"].model)))
             return draw("model.html", LINKS, state.settings.title, **values)
 
     if caller is None:
-        return await state.board.respond(request, submission_id, (submission_id,), HTML, show)
+        return await state.board.respond(request, submission_id, shows, HTML, show)
     return HTMLResponse(await state.drawing.run(client_of(request), show), headers=NOT_KEPT)
 
 

@@ -33,6 +33,7 @@ class Links(Protocol):
     def data(self, query: BoardQuery, form: str) -> str: ...
     def record(self, entry_id: str) -> str: ...
     def compare(self, ids: Sequence[str]) -> str: ...
+    def progress(self, query: BoardQuery) -> str: ...
 
 
 class ServerLinks:
@@ -59,7 +60,10 @@ class ServerLinks:
         return f"/api/board{'' if form == 'json' else f'.{form}'}?{_parameters(query)}"
 
     def progress(self, query: BoardQuery) -> str:
-        return f"/progress?{_parameters(BoardQuery(query.split, query.protocol, sort=query.ranking))}"
+        return f"/progress?{_parameters(query.unfiltered().ranked())}"
+
+    def wins(self, query: BoardQuery) -> str:
+        return f"/wins?{_parameters(query.ranked())}"
 
     def record(self, entry_id: str) -> str:
         return f"/api/submissions/{quote(entry_id)}"

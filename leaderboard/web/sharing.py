@@ -1,4 +1,4 @@
-"""What other places show of a row: a badge, a citation, a feed of new rows."""
+"""What other places show of a row: a badge, a frame, a citation, a feed of new rows."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from earthreason.metrics.protocols import DEFAULT_PROTOCOL
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL, get_protocol
 from earthreason.metrics.scores import GIOU
-from leaderboard.board import digits
+from leaderboard.board import BoardEntry, digits
 from leaderboard.entries import entry_of
 from leaderboard.exports import escape_latex
 from leaderboard.records import ALL
@@ -21,8 +21,9 @@ from leaderboard.splits import get_split
 from leaderboard.submissions import NotThereError, find_submission, latest_result
 from leaderboard.tables import ListedRow
 from leaderboard.web.api import Address
+from leaderboard.web.guard import CONTENT_POLICY
 from leaderboard.web.personal import ShownId
-from leaderboard.web.rendering import LINKS, percent
+from leaderboard.web.rendering import LINKS, draw, percent
 from leaderboard.web.state import Shared
 
 router = APIRouter()
@@ -30,7 +31,9 @@ _FEED_ROWS = 50
 _ATOM = "http://www.w3.org/2005/Atom"
 _CHARACTER_WIDTH = 6.7
 _OF_ALL = {"Cross-Origin-Resource-Policy": "cross-origin"}
-"""Badges and feeds are shown by other sites."""
+"""Badges, frames and feeds are shown by other sites."""
+_FRAMED = {**_OF_ALL, "Content-Security-Policy": CONTENT_POLICY.replace("frame-ancestors 'none'", "frame-ancestors *")}
+_FRAMING = {"Content-Security-Policy": f"{CONTENT_POLICY}; frame-src 'self'"}
 
 
 @router.get("/feed.xml")
@@ -40,14 +43,14 @@ async def get_feed(
     """The newest rows of a split as an Atom feed."""
     chosen = split or await state.board.default_split()
 
-    def draw() -> str:
+    def show() -> str:
         with state.database.read() as session:
             get_split(session, chosen)
             newest = select(ListedRow).where(ListedRow.split == chosen).order_by(ListedRow.published.desc())
             rows = session.scalars(newest.order_by(ListedRow.entry_id).limit(_FEED_ROWS)).all()
             return _atom(address, f"{state.settings.title} leaderboard, {chosen}", chosen, rows)
 
-    answer = await state.board.respond(request, (address, chosen), (chosen,), "application/atom+xml", draw)
+    answer = await state.board.respond(request, (address, chosen), (chosen,), "application/atom+xml", show)
     answer.headers.update(_OF_ALL)
     return answer
 
@@ -79,14 +82,14 @@ def _moment(seconds: float) -> str:
 async def get_badge(request: Request, state: Shared, submission_id: ShownId) -> Response:
     """A picture with the official gIoU of a row, for a README."""
 
-    def draw() -> str:
+    def show() -> str:
         with state.database.read() as session:
             record = _entry(session, submission_id).record
             estimate = record.estimate(DEFAULT_PROTOCOL, ALL, GIOU.name)
             value = percent(None if estimate is None else estimate.value, digits(record))
             return draw_badge(f"EarthReason {record.split}", f"gIoU {value}")
 
-    answer = await state.board.respond(request, submission_id, (submission_id,), "image/svg+xml", draw)
+    answer = await state.board.respond(request, submission_id, (submission_id,), "image/svg+xml", show)
     answer.headers.update(_OF_ALL)
     return answer
 
@@ -111,13 +114,55 @@ def draw_badge(label: str, value: str) -> str:
 async def get_citation(request: Request, state: Shared, address: Address, submission_id: ShownId) -> Response:
     """A BibTeX entry for a row."""
 
-    def draw() -> str:
+    def show() -> str:
         with state.database.read() as session:
             entry = _entry(session, submission_id)
             split = f"{entry.record.config}/{entry.record.split}"
             return cite(entry.model, entry.team, split, entry.date, f"{address}{LINKS.model(entry.id)}")
 
-    return await state.board.respond(request, (address, submission_id), (submission_id,), "application/x-bibtex", draw)
+    return await state.board.respond(request, (address, submission_id), (submission_id,), "application/x-bibtex", show)
+
+
+@router.get("/models/{submission_id}/embed")
+async def get_embedded(request: Request, state: Shared, submission_id: ShownId) -> Response:
+    """A row for the frame of another page."""
+
+    def show() -> str:
+        with state.database.read() as session:
+            entry = _entry(session, submission_id)
+            return draw("embed.html", LINKS, state.settings.title, **_shown(entry))
+
+    answer = await state.board.respond(request, submission_id, (submission_id,), "text/html", show)
+    answer.headers.update(_FRAMED)
+    return answer
+
+
+@router.get("/models/{submission_id}/share")
+async def get_shared(request: Request, state: Shared, address: Address, submission_id: ShownId) -> Response:
+    """What to paste elsewhere to show or cite a row."""
+
+    def show() -> str:
+        with state.database.read() as session:
+            entry = _entry(session, submission_id)
+            shown = _shown(entry)
+            citation = cite(entry.model, entry.team, shown["split"], entry.date, f"{address}{LINKS.model(entry.id)}")
+            values = {"address": address, "citation": citation, **shown}
+            return draw("share.html", LINKS, state.settings.title, **values)
+
+    answer = await state.board.respond(request, (address, submission_id), (submission_id,), "text/html", show)
+    answer.headers.update(_FRAMING)
+    return answer
+
+
+def _shown(entry: BoardEntry) -> dict[str, Any]:
+    record = entry.record
+    return {
+        "entry": entry,
+        "record": record,
+        "split": f"{record.config}/{record.split}",
+        "estimate": record.estimate(DEFAULT_PROTOCOL, ALL, GIOU.name),
+        "protocol": get_protocol(DEFAULT_PROTOCOL),
+    }
 
 
 def cite(model: str, team: str, split: str, day: str, url: str) -> str:
@@ -139,7 +184,7 @@ def _escape_bibtex(text: str) -> str:
     return escape_latex(text).replace(r"\{", r"\textbraceleft{}").replace(r"\}", r"\textbraceright{}")
 
 
-def _entry(session: Session, submission_id: str) -> Any:
+def _entry(session: Session, submission_id: str) -> BoardEntry:
     """Find a public row.
 
     Raises:

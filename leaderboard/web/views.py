@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from earthreason.metrics.breakdowns import BREAKDOWNS
 from earthreason.metrics.protocols import PROTOCOLS, get_protocol
 from earthreason.metrics.scores import CIOU, DICE, GIOU, METRICS, OVERLAP, PRESENCE
 from earthreason.metrics.statistics import Interval
@@ -16,12 +17,15 @@ from leaderboard.board import DATE, MODEL, PAGE_ROWS, SIZE, BoardEntry, BoardQue
 from leaderboard.comparisons import PublicComparison, compare_details, subtract_shown
 from leaderboard.entries import entry_of
 from leaderboard.exports import FORMATS
+from leaderboard.model_results import ModelResults, results_of_model
 from leaderboard.published import GRADES, columns_of, load_published
 from leaderboard.records import ALL, CURVE, ResultRecord, ScoreEstimate, Subset
 from leaderboard.scoring import DETAILED, read_details
 from leaderboard.submissions import RefusedError, find_submission, latest_result
 from leaderboard.tables import PUBLIC, ScoredResult, Submission
+from leaderboard.web.plots import draw_radar
 
+_CATEGORY = next(breakdown.title for breakdown in BREAKDOWNS if breakdown.name == "category")
 _OTHER_SORTS = {DATE: "Published", MODEL: "Model", SIZE: "Size"}
 _FACTS = {DATE: "date of publication", MODEL: "name", SIZE: "number of parameters"}
 COMPARE_COLUMNS = (*OVERLAP, "Pr@0.7", "Pr@0.9", *PRESENCE, DICE.name)
@@ -103,13 +107,21 @@ def record_view(record: ResultRecord) -> dict[str, Any]:
         }
         for name, protocol in PROTOCOLS.items()
     ]
-    return {"record": record, "scores": scores, "groups": groups, "protocols": protocols, "curve_edges": CURVE}
+    return {
+        "record": record,
+        "scores": scores,
+        "groups": groups,
+        "radar": _radar([record], official),
+        "protocols": protocols,
+        "curve_edges": CURVE,
+    }
 
 
-def entry_view(entry: BoardEntry) -> dict[str, Any]:
-    """Collect the values of a model page on a static site."""
+def entry_view(entry: BoardEntry, results: ModelResults) -> dict[str, Any]:
+    """Collect the values of a model page on a static site. `results` are all of the model."""
     return {
         **record_view(entry.record),
+        "results": results,
         "entry": entry,
         "split": f"{entry.record.config}/{entry.record.split}",
         "visibility": PUBLIC,
@@ -120,10 +132,11 @@ def entry_view(entry: BoardEntry) -> dict[str, Any]:
     }
 
 
-def model_view(submission: Submission, result: ScoredResult, own: bool) -> dict[str, Any]:
+def model_view(session: Session, submission: Submission, result: ScoredResult, own: bool) -> dict[str, Any]:
     """Collect the values of a model page on a server."""
+    entry = entry_of(submission, result)
     return {
-        **entry_view(entry_of(submission, result)),
+        **entry_view(entry, results_of_model(session, entry.team, entry.model)),
         "visibility": submission.visibility,
         "gallery": [] if submission.split.hidden else result.gallery,
         "own": own,
@@ -219,7 +232,20 @@ def comparison(entries: Sequence[BoardEntry], protocol: str, pairs: Sequence[dic
         "split": f"{records[0].config}/{records[0].split}",
         "pairs": pairs,
         "group_rows": _group_rows(records, protocol),
+        "radar": _radar(records, protocol),
     }
+
+
+def _radar(records: Sequence[ResultRecord], protocol: str) -> dict[str, Any] | None:
+    """Draw the gIoU of every category that all records have; None for fewer than three."""
+    categories = {
+        subset.group: [one for record in records if (one := record.estimate(protocol, subset.key, GIOU.name))]
+        for subset in records[0].subsets
+        if subset.breakdown == _CATEGORY
+    }
+    shared = {name: found for name, found in categories.items() if len(found) == len(records)}
+    scores = [[found[number].value for found in shared.values()] for number in range(len(records))]
+    return draw_radar(list(shared), scores)
 
 
 def _scale_of(estimates: Sequence[ScoreEstimate | None]) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from leaderboard.static_site import write_site
 from tests.leaderboard.listings import entry
@@ -222,3 +223,33 @@ def test_the_columns_of_a_static_site_sort_names_from_a_and_scores_from_the_best
         page.locator(f"th[data-key='{column}'] button").click(timeout=10_000)
         assert names.all_inner_texts() == order
         assert page.locator("th[aria-sort]").get_attribute("aria-sort") == way
+
+
+def test_a_page_of_another_site_can_frame_a_row_but_not_the_pages_of_a_team(browser, programs, tmp_path):
+    """The frame and the page around it have different ports, and so different origins."""
+    command(programs, "leaderboard", "split", "add", "--config", "sample", "--split", "test", "--open")
+    token = command(programs, "leaderboard", "token", "create", "Earth Lab")
+    file = tmp_path / "empty.json"
+    words = "baselines predict --model empty --config sample --split test".split()
+    command(programs, *words, "--out", str(file))
+    programs.web()
+    programs.worker()
+    programs.wait()
+    words = ["earthreason", "submit", str(file), "--name", "Framed", "--training", "zero-shot", "--publish"]
+    said = command(programs, *words, "--server", programs.address, EARTHREASON_TOKEN=token)
+    row = re.search(r"/models/([\w-]+)", said)[1]
+
+    page = browser.new_page()
+    with HTTPServer() as other:
+        sources = {"row": f"/models/{row}/embed", "page": f"/models/{row}", "sign-in": "/sign-in"}
+        frames = "".join(
+            f'<iframe name="{name}" src="{programs.address}{path}"></iframe>' for name, path in sources.items()
+        )
+        other.expect_request("/").respond_with_data(frames, content_type="text/html")
+        page.goto(other.url_for("/"))
+        playwright.expect(page.frame_locator("[name=row]").get_by_text("Framed")).to_be_visible()
+        shown = {frame.name: frame.locator("body").inner_text() for frame in page.frames[1:]}
+    assert "by Earth Lab" in shown["row"]
+    assert "Framed" not in shown["page"]
+    assert "Token" not in shown["sign-in"]
+    page.close()

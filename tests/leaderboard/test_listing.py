@@ -6,6 +6,7 @@ from sqlalchemy import delete, select, update
 from leaderboard.changes import changes_since, last_change
 from leaderboard.jobs import queue_again
 from leaderboard.listing import FORM, refresh
+from leaderboard.model_results import key_of_model
 from leaderboard.tables import BoardChange, ListedRow, ListedScore, Submission, Version
 from leaderboard.versions import count_change
 from tests.leaderboard.toys import make_predictions
@@ -49,7 +50,8 @@ def test_a_change_of_one_row_names_that_row_only(hand, two, database):
     hand.set(two[1], "private")
     with database.read() as session:
         changes = changes_since(session, before)
-    assert changes.rows == {before + 1: ("toy/open", two[1])}
+    model = key_of_model("Team Alpha", "model a")
+    assert changes.rows == {before + 1: ("toy/open", two[1]), before + 2: (model, two[1])}
     assert not changes.everything
 
 

@@ -1,6 +1,7 @@
 """Badge, citation, feed, previews and the command that reads the board, with names that try to break out of them."""
 
 import json
+from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import bibtexparser
@@ -110,3 +111,63 @@ def test_the_client_reads_all_parts(five, server, monkeypatch):
     names = [row["id"] for row in BoardClient(server).rows(split="toy/open", sort="date", ascending=True)]
     assert names == five
     assert [row["model"] for row in BoardClient(server).rows(split="toy/open", search="m3")] == ["M3"]
+
+
+def test_a_frame_shows_what_the_row_shows_and_other_sites_may_have_it(hand, rows):
+    for row, digits in zip(rows, (2, 0), strict=True):
+        answer = hand.client.get(f"/models/{row}/embed")
+        assert "frame-ancestors *" in answer.headers["content-security-policy"]
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
+        assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+        score = hand.get(row).json()["result"]["protocols"]["segearth-r1"]["scores"]["all"]["gIoU"][0]
+        assert f"<strong>{100 * score:.{digits}f}</strong>" in answer.text
+        assert "<script" not in answer.text
+    assert "frame-ancestors 'none'" in hand.client.get(f"/models/{rows[0]}").headers["content-security-policy"]
+    hand.set(rows[0], "private")
+    assert hand.client.get(f"/models/{rows[0]}/embed").status_code == 404
+    assert hand.client.get(f"/models/{rows[0]}/share").status_code == 404
+
+
+class _Texts(HTMLParser):
+    """Reads the text of every <pre>."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self._inside = False
+
+    def handle_starttag(self, tag, attributes):
+        self._inside = tag == "pre"
+        if self._inside:
+            self.texts.append("")
+
+    def handle_endtag(self, tag):
+        self._inside = False
+
+    def handle_data(self, data):
+        if self._inside:
+            self.texts[-1] += data
+
+
+class _Frames(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames: list[dict[str, str | None]] = []
+
+    def handle_starttag(self, tag, attributes):
+        self.frames.append({"": tag, **dict(attributes)})
+
+
+def test_what_to_paste_is_one_frame_one_picture_and_one_entry(hand, rows):
+    page = hand.client.get(f"/models/{rows[0]}/share")
+    assert "frame-src 'self'" in page.headers["content-security-policy"]
+    texts = _Texts()
+    texts.feed(page.text)
+    badge, frame, citation = texts.texts
+    address = f"http://testserver/models/{rows[0]}"
+    assert badge == f"[![EarthReason open]({address}/badge.svg)]({address})"
+    pasted = _Frames()
+    pasted.feed(frame)
+    assert [(one[""], one["src"], one["title"]) for one in pasted.frames] == [("iframe", f"{address}/embed", EVIL)]
+    assert bibtexparser.parse_string(citation).failed_blocks == []
+    assert f"/models/{rows[0]}/share" in hand.client.get(f"/models/{rows[0]}").text

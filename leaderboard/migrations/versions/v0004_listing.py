@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("entry_id", name=op.f("uq_listed_rows_entry_id")),
     )
     op.create_index("ix_listed_rows_day", "listed_rows", ["split", "day"])
+    op.create_index("ix_listed_rows_model", "listed_rows", ["team", "name"])
     op.create_index(
         "ix_listed_rows_order", "listed_rows", ["split", "published", "entry_id", "training", "day", "parameters"]
     )
