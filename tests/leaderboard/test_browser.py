@@ -230,7 +230,7 @@ def test_a_page_of_another_site_can_frame_a_row_but_not_the_pages_of_a_team(brow
     command(programs, "leaderboard", "split", "add", "--config", "sample", "--split", "test", "--open")
     token = command(programs, "leaderboard", "token", "create", "Earth Lab")
     file = tmp_path / "empty.json"
-    words = "baselines predict --model empty --config sample --split test".split()
+    words = ["baselines", "predict", "--model", "empty", "--config", "sample", "--split", "test"]
     command(programs, *words, "--out", str(file))
     programs.web()
     programs.worker()
