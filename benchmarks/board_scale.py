@@ -187,6 +187,9 @@ def flood_paths(kind: str, ids: list[str], seed: int) -> Iterator[tuple[str, str
         while True:
             chosen = rng.sample(ids[:12], 4)
             yield "/compare?" + "&".join(f"ids={one}" for one in chosen), "GET", None
+    elif kind == "wins":
+        while True:
+            yield f"/wins?split={SPLIT}&largest={rng.uniform(1000, 70_000)}", "GET", None
     else:
         for n in itertools.count():
             yield f"/api/submissions/{ids[0]}", "PATCH", {"visibility": ("private", "public")[n % 2]}
@@ -307,7 +310,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="duration of each visit")
     parser.add_argument("--warm", type=float, default=5.0, help="seconds of a flood before the visit")
     parser.add_argument("--connections", type=int, default=8, help="connections of a flood")
-    parser.add_argument("--floods", nargs="*", default=["dates", "comparisons", "toggling"])
+    parser.add_argument("--floods", nargs="*", default=["dates", "comparisons", "wins", "toggling"])
     parser.add_argument("--port", type=int, default=8766)
     parser.add_argument("--cores", type=int, default=2)
     given = parser.parse_args()
