@@ -19,17 +19,6 @@ from leaderboard.engines.scoring import PhaseFacts
 from leaderboard.hidden import DECIMALS
 from leaderboard.settings import Settings
 
-IMAGE = "python:3.11-slim"
-"""A public image that contains only Python; the scoring program installs missing packages."""
-REQUIREMENTS = {
-    "numpy": "numpy",
-    "numba": "numba",
-    "pycocotools": "pycocotools",
-    "PIL": "pillow",
-    "pydantic": "pydantic",
-    "msgspec": "msgspec",
-}
-"""Distributions that the judge needs, by the name of the module they install."""
 SUBMISSIONS: int = Settings.model_fields["phase_limit"].default
 """Submissions per participant in a phase, as on the server."""
 _ROOT = Path(__file__).parents[2]

@@ -10,7 +10,8 @@ import typer
 
 from earthreason.cli.app import stdout
 from earthreason.cli.options import DataDirOption
-from leaderboard.engines.bundles import IMAGE, SUBMISSIONS, Phase, now, phases_of
+from leaderboard.engines.bundles import SUBMISSIONS, Phase, now, phases_of
+from leaderboard.engines.requirements import IMAGE
 
 OutOption = Annotated[Path, typer.Option("--out", help="Zip to write.")]
 ConfigOption = Annotated[

@@ -12,7 +12,8 @@ import yaml
 
 from earthreason.files import private_path
 from leaderboard.accepted import DESCRIPTION
-from leaderboard.engines.bundles import IMAGE, REQUIREMENTS, Bundle, Phase, logo, pages_of, truth_bytes
+from leaderboard.engines.bundles import Bundle, Phase, logo, pages_of, truth_bytes
+from leaderboard.engines.requirements import IMAGE, MODULES, pin_requirements
 from leaderboard.engines.scoring import COLUMNS
 from leaderboard.hidden import DECIMALS
 
@@ -21,10 +22,11 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-missing = [name for module, name in {REQUIREMENTS}.items() if find_spec(module) is None]
-if missing:  # the image is a plain Python
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", *missing], check=True)
+program = Path(__file__).resolve().parent
+sys.path.insert(0, str(program))
+if not all(map(find_spec, {list(MODULES)})):  # the image is a plain Python
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--disable-pip-version-check"]
+    subprocess.run([*install, "-r", str(program / "requirements.txt")], check=True)
 
 from leaderboard.engines.scoring import run_codabench
 
@@ -47,7 +49,7 @@ def write_codabench(target: Path, phases: list[Phase], image: str, title: str) -
         upload = f"Upload a zip that holds one predictions file or the masks themselves. Forms: {DESCRIPTION}."
         for name, text in pages_of(phases, upload).items():
             bundle.put(f"pages/{name}.md", text)
-        installed = " ".join(REQUIREMENTS.values())
+        installed = " ".join(pin_requirements())
         bundle.put("docker/Dockerfile", f"FROM {IMAGE}\nRUN pip install --no-cache-dir {installed}\n")
         bundle.put("scoring_program.zip", _scoring_program())
         for phase in phases:
@@ -59,6 +61,7 @@ def _scoring_program() -> bytes:
     with Bundle(buffer) as program:
         program.put("metadata.yaml", "command: python3 /app/program/score.py /app/input /app/output\n")
         program.put("score.py", _SCORE_PROGRAM)
+        program.put("requirements.txt", "\n".join(pin_requirements()) + "\n")
         program.put_judge()
     return buffer.getvalue()
 

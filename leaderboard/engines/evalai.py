@@ -13,8 +13,9 @@ import yaml
 
 from earthreason.files import private_path
 from leaderboard.accepted import DESCRIPTION, ENDINGS
-from leaderboard.engines.bundles import REQUIREMENTS, Bundle, Phase, logo, pages_of, truth_bytes
+from leaderboard.engines.bundles import Bundle, Phase, logo, pages_of, truth_bytes
 from leaderboard.engines.evalai_script import PHASES
+from leaderboard.engines.requirements import pin_requirements
 from leaderboard.engines.scoring import COLUMNS
 from leaderboard.hidden import DECIMALS
 
@@ -45,7 +46,7 @@ def _evaluation_script(phases: list[Phase]) -> bytes:
     with Bundle(buffer) as script:
         script.put("__init__.py", _EVALUATION_SCRIPT)
         script.put(PHASES, json.dumps({phase.split: asdict(phase.facts) for phase in phases}))
-        script.put("requirements.txt", "\n".join(REQUIREMENTS.values()) + "\n")
+        script.put("requirements.txt", "\n".join(pin_requirements()) + "\n")
         script.put_judge()
     return buffer.getvalue()
 

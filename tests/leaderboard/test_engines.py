@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from datetime import datetime, timedelta
+from importlib.metadata import version
 
 import pytest
 import yaml
@@ -15,9 +16,10 @@ from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonEr
 from earthreason.metrics.evaluate import evaluate
 from earthreason.metrics.references import write_references
 from leaderboard.cli import app
-from leaderboard.engines.bundles import IMAGE, phases_of
+from leaderboard.engines.bundles import phases_of
 from leaderboard.engines.codabench import write_codabench
 from leaderboard.engines.evalai import write_evalai
+from leaderboard.engines.requirements import IMAGE, pin_requirements
 from leaderboard.engines.scoring import detailed_page, find_predictions, score_file
 from tests.leaderboard.toys import make_predictions
 
@@ -185,10 +187,21 @@ def test_a_plain_image_installs_what_the_judge_needs(tmp_path, phases):
         env={**os.environ, "PYTHONPATH": str(tmp_path / "stub")},
         check=False,
     )
-    wanted = {"numpy", "numba", "pycocotools", "pillow", "pydantic", "msgspec"}
-    assert wanted <= set(done.stdout.split())
-    assert wanted <= set((bundle / "docker" / "Dockerfile").read_text().split())
+    assert done.stdout.split()[-2:] == ["-r", str(program / "requirements.txt")]
     assert done.returncode != 0
+    # What pip installs for the six packages, looked up in an empty environment.
+    needed = {"annotated-types", "llvmlite", "msgspec", "numba", "numpy", "pillow", "pycocotools", "pydantic"}
+    needed |= {"pydantic-core", "typing-extensions", "typing-inspection"}
+    pinned = sorted(f"{name}=={version(name)}" for name in needed)
+    assert (program / "requirements.txt").read_text().splitlines() == pinned
+    assert set(pinned) <= set((bundle / "docker" / "Dockerfile").read_text().split())
+
+
+def test_what_is_needed_elsewhere_only_is_listed_without_a_version(monkeypatch):
+    needs = {"msgspec": ["a-b; sys_platform == 'linux'", "c; sys_platform == 'win32'", "d; extra == 'more'"]}
+    monkeypatch.setattr("leaderboard.engines.requirements.requires", lambda name: needs.get(name))
+    assert "a-b" in pin_requirements()
+    assert not {"c", "d"} & set(pin_requirements())
 
 
 @pytest.mark.parametrize(
