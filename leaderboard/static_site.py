@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
 from earthreason.files import atomic_path, refuse_taken
-from earthreason.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from earthreason.metrics.protocols import PROTOCOLS
 from leaderboard.board import PAGE_ROWS, BoardEntry, BoardQuery, table_values
 from leaderboard.exports import write_csv
 from leaderboard.listing import Lister
@@ -89,15 +90,14 @@ def write_site(entries: Iterable[BoardEntry], out: Path, title: str = "EarthReas
         def put(name: str, template: str, **values: Any) -> None:
             _write_new(folder / name, draw(template, links, title, **values))
 
-        hidden = _write_models(entries, session, folder, put, links)
+        choices = _write_models(entries, session, folder, put, links)
         sizes = dict(session.execute(select(ListedRow.split, func.count()).group_by(ListedRow.split)).all())
         if not sizes:
             raise EarthReasonError("there are no results to show")
-        choices = [SplitChoice(split, hidden=split in hidden) for split in sorted(sizes)]
         for choice in choices:
-            _write_tables(choice.key, session, folder, put, links, choices)
-        home = links.board(BoardQuery(max(sorted(sizes), key=lambda split: (split.endswith("/test"), sizes[split]))))
-        shutil.copyfile(folder / home, folder / links.home())
+            _write_tables(choice, session, folder, put, links, choices)
+        first = max(choices, key=lambda choice: (choice.key.endswith("/test"), sizes[choice.key]))
+        shutil.copyfile(folder / links.board(first.query), folder / links.home())
         put(links.page("published"), "published.html", **published_view())
         put(links.page("scoring"), "scoring.html", protocols=PROTOCOLS.values())
         printed = [result.model_dump(mode="json") for result in load_published().results]
@@ -135,16 +135,19 @@ def _same_name(name: str) -> EarthReasonError:
 
 def _write_models(
     entries: Iterable[BoardEntry], session: Session, folder: Path, put: Put, links: StaticLinks
-) -> set[str]:
+) -> list[SplitChoice]:
     """Write the page of every row and list it. Those of a split wait until it is too large to compare all.
 
     Returns:
-        The splits whose labels are hidden.
+        The splits, in alphabetical order.
+
+    Raises:
+        EarthReasonError: rows of one split have several main protocols.
     """
     lister = Lister(session)
     waiting: dict[str, list[BoardEntry]] = {}
     names: set[str] = set()
-    hidden: set[str] = set()
+    choices: dict[str, SplitChoice] = {}
 
     def write(entry: BoardEntry, others: Sequence[BoardEntry] = ()) -> None:
         put(links.model(entry.id), "model.html", **{**entry_view(entry), "others": others})
@@ -156,8 +159,11 @@ def _write_models(
         _write_new(folder / links.record(entry.id), entry.record.model_dump_json(indent=1))
         lister.add(entry.facts, entry.record.model_dump(mode="json"))
         split = f"{entry.record.config}/{entry.record.split}"
-        if entry.record.hides_labels:
-            hidden.add(split)
+        known = choices.setdefault(split, SplitChoice(split, entry.record.hides_labels, entry.record.main_protocol))
+        if known.main_protocol != entry.record.main_protocol:
+            both = " and ".join(sorted((known.main_protocol, entry.record.main_protocol)))
+            raise EarthReasonError(f"rows of {split} have the main protocols {both}; score them all by one of them")
+        choices[split] = replace(known, hidden=known.hidden or entry.record.hides_labels)
         small = waiting.setdefault(split, [])
         if len(small) <= MOST_COMPARED:
             small.append(entry)
@@ -166,24 +172,25 @@ def _write_models(
                     write(one)
         else:
             write(entry)
-    for small in waiting.values():
+    for split, small in waiting.items():
         if len(small) <= MOST_COMPARED:
             for entry in small:
                 write(entry, [other for other in small if other is not entry])
             for pair in combinations(small, 2):
                 name = links.compare([entry.id for entry in pair])
-                put(name, "compare.html", **comparison(pair, DEFAULT_PROTOCOL, []))
-    return hidden
+                put(name, "compare.html", **comparison(pair, choices[split].main_protocol, []))
+    return [choices[split] for split in sorted(choices)]
 
 
 def _write_tables(
-    split: str, session: Session, folder: Path, put: Put, links: StaticLinks, choices: Sequence[SplitChoice]
+    choice: SplitChoice, session: Session, folder: Path, put: Put, links: StaticLinks, choices: Sequence[SplitChoice]
 ) -> None:
     """Write the tables of a split. All questions have a page for every 50 rows, a group only the first of them."""
     for protocol in PROTOCOLS:
-        every = select_rows(session, BoardQuery(split, protocol))
+        whole = choice.query.with_(protocol=protocol)
+        every = select_rows(session, whole)
         for subset in [one.key for one in every.subsets] or [ALL]:
-            query = BoardQuery(split, protocol, subset)
+            query = whole.with_(subset=subset)
             selection = every if subset == ALL else select_rows(session, query)
             total = len(selection.rows)
             shown = total if subset == ALL else min(total, PAGE_ROWS)

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 
 from earthreason.metrics.protocols import PROTOCOLS, get_protocol
 from earthreason.metrics.scores import METRICS
-from leaderboard.board import BoardQuery, percent_digits
+from leaderboard.board import percent_digits
 from leaderboard.hidden import DECIMALS
 from leaderboard.progress import MOST_POINTS, Point, read_progress
 from leaderboard.selection import list_metrics
@@ -29,7 +29,7 @@ _LEAST_SPAN = 1e-9
 @router.get("/progress")
 async def get_progress(request: Request, state: Shared, query: Resolved) -> Response:
     """The filters of the table are left out: progress is that of all rows."""
-    chosen = BoardQuery(query.split, query.protocol, sort=query.ranking)
+    chosen = query.whole_split()
 
     def show() -> str:
         with state.database.read() as session:
