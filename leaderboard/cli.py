@@ -163,8 +163,11 @@ def add_split(
     """
     import re
 
+    from earthreason.metrics.protocols import get_protocol
     from leaderboard.splits import NAME_PATTERN, content_of, content_of_file, put_split
 
+    if protocol is not None:
+        get_protocol(protocol)
     for part in (config, name):
         if not re.fullmatch(NAME_PATTERN, part):
             raise EarthReasonError(f"{part!r}: a split's name may contain letters, digits, '.', '_' and '-'")
@@ -176,7 +179,8 @@ def add_split(
         kind = "hidden" if split.hidden else "open"
         stdout().print(
             f"{split.key}: {split.questions} questions, {split.empty_targets} images without a target, labels {kind}, "
-            f"ranked by {split.main_protocol}"
+            f"ranked by {split.main_protocol}",
+            soft_wrap=True,
         )
         if again:
             stdout().print(f"{again} submissions will be scored again")
@@ -205,7 +209,7 @@ def list_all_splits(json_out: JsonOption = None) -> None:
             hidden = "" if bits is None else f" (a submission tells at most {bits:.1f} bits of them)"
             facts = f"{split['questions']} questions, ranked by {split['main_protocol']}"
             facts += f", labels {'open' if bits is None else 'hidden'}{hidden}"
-            stdout().print(f"{split['split']}: {facts}{', closed' if split['closed'] else ''}")
+            stdout().print(f"{split['split']}: {facts}{', closed' if split['closed'] else ''}", soft_wrap=True)
 
 
 @splits.command("close")

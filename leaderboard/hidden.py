@@ -8,7 +8,7 @@ the number of values its figures can have, however the file was made.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from earthreason.masks.rle import rle_area
 from earthreason.metrics.evaluate import scored_questions
@@ -17,7 +17,6 @@ from earthreason.metrics.protocols import NATIVE, PROTOCOLS, Protocol, get_proto
 from earthreason.metrics.references import References
 from earthreason.metrics.scores import CIOU, GIOU, HEADLINE, N_ACC, OVERLAP, T_ACC, metrics_of
 from earthreason.metrics.statistics import MIN_IMAGES
-from earthreason.types import RLE
 from leaderboard.records import ALL, ResultRecord, ScoreEstimate
 
 DECIMALS = 2
@@ -106,16 +105,18 @@ def _interval(metric: str, value: float, record: ResultRecord | None) -> tuple[f
 
 def bits_of_split(references: References, main: Protocol) -> float:
     """Bound what one submission to a split tells of its labels, bits; see `bits_of_totals`."""
-    empty = [rle_area(mask) == 0 for mask in _scored_masks(references, main)]
-    figures = shown_figures(main, ignored=ignores_pixels(references))
-    return bits_of_totals(len(empty), sum(empty), figures)
+    return bits_of_totals(*count_cases(references, main), shown_figures(main, ignored=ignores_pixels(references)))
 
 
-def _scored_masks(references: References, protocol: Protocol) -> Iterator[RLE]:
-    """Yield the true mask behind every row that a protocol counts."""
+def count_cases(references: References, protocol: Protocol) -> tuple[int, int]:
+    """Count the questions that a protocol scores, or masks if it scores each, and those among them without a target."""
+    cases, empty = 0, 0
     for sample_id, _ in scored_questions(references, protocol):
         reference = references[sample_id]
-        yield from (protocol.unit == "mask" and reference.targets) or (reference.segmentation,)
+        masks = (protocol.unit == "mask" and reference.targets) or (reference.segmentation,)
+        cases += len(masks)
+        empty += sum(rle_area(mask) == 0 for mask in masks)
+    return cases, empty
 
 
 def bits_of_totals(cases: int, empty: int, figures: Mapping[str, Sequence[str]]) -> float:
@@ -124,8 +125,8 @@ def bits_of_totals(cases: int, empty: int, figures: Mapping[str, Sequence[str]])
     A share of n cases has at most n + 1 values, any other score as many as whole per cent allow.
 
     Args:
-        cases: questions that the main protocol scores, or masks if it scores each.
-        empty: those among them without a target.
+        cases: number of questions or masks under the main protocol; see `count_cases`.
+        empty: number of those without a target.
         figures: the scores that are shown, by protocol.
     """
     counted = {N_ACC.name: empty, T_ACC.name: cases - empty}

@@ -36,7 +36,7 @@ MAX_CARD_BYTES = 16 << 10
 MAX_CARD_DEPTH = 8
 Training = Literal["trained", "few-shot", "zero-shot"]
 TRAINING_TITLES: dict[str, str] = {
-    "trained": "trained on EarthReason",
+    "trained": "trained on the dataset",
     "few-shot": "few-shot",
     "zero-shot": "zero-shot",
 }

@@ -22,7 +22,7 @@ KEYRING_SERVICE = "earthreason"
 
 
 class Training(StrEnum):
-    """How a model was exposed to EarthReason."""
+    """How a model was exposed to the dataset."""
 
     trained = "trained"
     few_shot = "few-shot"
@@ -40,13 +40,13 @@ def _url_option(of: str) -> Any:
 
 
 NameOption = Annotated[str, typer.Option(help="Model name shown on the board.")]
-TrainingOption = Annotated[Training, typer.Option(help="How the model was exposed to EarthReason.")]
+TrainingOption = Annotated[Training, typer.Option(help="How the model was exposed to the dataset.")]
 PaperOption = Annotated[str | None, _url_option("paper")]
 CodeOption = Annotated[str | None, _url_option("code")]
 CheckpointOption = Annotated[str | None, _url_option("checkpoint")]
 ParametersOption = Annotated[float | None, typer.Option(help="Number of parameters in millions.")]
 BackboneOption = Annotated[str, typer.Option(help="Name of the backbone.")]
-ExtraDataOption = Annotated[str, typer.Option(help="Training data beyond EarthReason.")]
+ExtraDataOption = Annotated[str, typer.Option(help="Training data beyond the dataset.")]
 DescriptionOption = Annotated[str, typer.Option(help="Text shown on the model's page.")]
 
 

@@ -18,9 +18,10 @@ from earthreason.data.configs import DEFAULT_CONFIG
 from earthreason.errors import EarthReasonError
 from earthreason.metrics.protocols import NATIVE, get_protocol, protocol_of
 from earthreason.metrics.references import References, write_references
+from earthreason.metrics.scores import N_ACC, T_ACC
 from earthreason.reports.rules import describe_rules
-from leaderboard.engines.scoring import PhaseFacts
-from leaderboard.hidden import DECIMALS
+from leaderboard.engines.scoring import Column, PhaseFacts, columns_for
+from leaderboard.hidden import DECIMALS, count_cases, ignores_pixels
 from leaderboard.settings import Settings
 
 IMAGE = "python:3.11-slim"
@@ -108,6 +109,17 @@ def phases_of(
         phases.append(Phase(*content, start, end, a_day, in_all, hidden, config, main.name))
         start = end or start
     return phases
+
+
+def columns_of_phases(phases: list[Phase]) -> dict[str, Column]:
+    """List the columns of a host's board by key: the figures that are shown and that the truth of a phase defines."""
+    main = get_protocol(phases[0].main_protocol)
+    counts = [count_cases(phase.references, main) for phase in phases]
+    undefined = {N_ACC.name} if not any(empty for _, empty in counts) else set()
+    undefined |= {T_ACC.name} if not any(cases - empty for cases, empty in counts) else set()
+    ignored = any(phase.hidden and ignores_pixels(phase.references) for phase in phases)
+    columns = columns_for(main.name, ignored=ignored)
+    return {key: column for key, column in columns.items() if column.score not in undefined}
 
 
 def now() -> datetime:

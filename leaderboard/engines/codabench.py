@@ -14,8 +14,16 @@ from earthreason.files import private_path
 from earthreason.metrics.protocols import get_protocol
 from earthreason.reports.rules import QUESTIONS
 from leaderboard.accepted import DESCRIPTION
-from leaderboard.engines.bundles import IMAGE, REQUIREMENTS, Bundle, Phase, logo, pages_of, truth_bytes
-from leaderboard.engines.scoring import columns_for
+from leaderboard.engines.bundles import (
+    IMAGE,
+    REQUIREMENTS,
+    Bundle,
+    Phase,
+    columns_of_phases,
+    logo,
+    pages_of,
+    truth_bytes,
+)
 from leaderboard.hidden import DECIMALS
 
 _SCORE_PROGRAM = f"""import subprocess
@@ -96,7 +104,7 @@ def _competition(phases: list[Phase], image: str, title: str) -> dict[str, Any]:
                 "submission_rule": "Force_Best",
                 "columns": [
                     {"title": column.title, "key": key, "index": index, "sorting": "desc", "precision": decimals}
-                    for index, (key, column) in enumerate(columns_for(phases[0].main_protocol).items())
+                    for index, (key, column) in enumerate(columns_of_phases(phases).items())
                 ],
             }
         ],
@@ -107,7 +115,7 @@ def _fact_sheet() -> dict[str, Any]:
     exposure = ["trained", "few-shot", "zero-shot"]
     return {
         "training": _question("training", "How the model was exposed to the dataset", exposure),
-        "extra_data": _question("extra_data", "Training data beyond the dataset", ""),
+        "extra_data": _question("extra_data", "Training data beyond it", ""),
         "paper": _question("paper", "Paper or code (URL)", ""),
     }
 

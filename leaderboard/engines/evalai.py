@@ -13,9 +13,8 @@ import yaml
 
 from earthreason.files import private_path
 from leaderboard.accepted import DESCRIPTION, ENDINGS
-from leaderboard.engines.bundles import REQUIREMENTS, Bundle, Phase, logo, pages_of, truth_bytes
+from leaderboard.engines.bundles import REQUIREMENTS, Bundle, Phase, columns_of_phases, logo, pages_of, truth_bytes
 from leaderboard.engines.evalai_script import PHASES
-from leaderboard.engines.scoring import columns_for
 from leaderboard.hidden import DECIMALS
 
 _ENDLESS = timedelta(days=3650)
@@ -51,7 +50,7 @@ def _evaluation_script(phases: list[Phase]) -> bytes:
 
 
 def _challenge(phases: list[Phase], title: str) -> dict[str, Any]:
-    labels = [column.title for column in columns_for(phases[0].main_protocol).values()]
+    labels = [column.title for column in columns_of_phases(phases).values()]
     numbered = list(enumerate(phases, start=1))
     return {
         "title": title,

@@ -35,10 +35,13 @@ class Column:
     title: str
 
 
-def columns_for(main_protocol: str) -> dict[str, Column]:
-    """List the columns of a host's board by key. A hidden split shows these figures and no others."""
+def columns_for(main_protocol: str, *, ignored: bool = False) -> dict[str, Column]:
+    """List the columns of a host's board by key. A hidden split shows these figures and no others.
+
+    `ignored` is that of `shown_figures`.
+    """
     columns: dict[str, Column] = {}
-    for protocol, scores in shown_figures(get_protocol(main_protocol)).items():
+    for protocol, scores in shown_figures(get_protocol(main_protocol), ignored=ignored).items():
         key, title = ("", "") if protocol == main_protocol else ("_native", ", native size")
         columns |= {f"{_KEYS[score]}{key}": Column(protocol, score, f"{score}{title}") for score in scores}
     return columns
