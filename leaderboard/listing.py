@@ -159,7 +159,7 @@ class Lister:
         for protocol, scored in record["protocols"].items():
             for key in scored["scores"]:
                 position, subset = subsets[key]
-                # The sizes in the record are those of the official protocol, which asks one question an image.
+                # The sizes of groups are those of the main protocol; another one has groups only if it asks the same.
                 questions = scored["questions"] if key == ALL else subset["questions"]
                 table = kept.get((protocol, key))
                 if table is None:

@@ -40,6 +40,7 @@ def add(database, published, folder, *, hidden, **given):
 
 
 def shown(hand, path, **headers):
+    hand.client.app.state.board.board.changed()  # a page may be a quarter of a second old
     answer = hand.client.get(path, headers=headers)
     assert answer.status_code == 200, answer.text
     return answer
@@ -249,8 +250,8 @@ def test_intervals_of_several_questions_about_an_image_are_those_of_as_many_imag
     scores = record.protocols["grefcoco"].scores["all"]
     assert (record.questions, record.images, record.empty_targets) == (120, 40, 30)
     assert scores["N-acc"].interval is None
-    # 40 images less 30 empty questions leave 10 with a target. Wilson's interval of 0.995, as 1.00 may be rounded, begins
-    # at (0.995 + 0.19207 - 1.96 * 0.1005) / 1.38415 = 0.7153.
+    # 40 images less 30 empty questions leave 10 with a target. 1.00 may be 0.995 before rounding, and the interval of
+    # that by Wilson begins at (0.995 + 0.19207 - 1.96 * 0.1005) / 1.38415 = 0.7153.
     assert scores["T-acc"].low == 0.71
     assert hide_labels(record) == record
 
