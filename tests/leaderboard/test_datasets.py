@@ -230,6 +230,30 @@ def test_the_label_of_an_ignored_pixel_is_not_in_the_answer(tmp_path):
     assert told[0] == told[1]
 
 
+def test_the_groups_of_a_final_submission_are_those_of_the_main_protocol(tmp_path):
+    """RMSIN's rules give a right "no target" 0, the official ones 1."""
+    target, empty = np.ones((24, 24), bool), np.zeros((24, 24), bool)
+    half = target.copy()
+    half[:, 12:] = False
+    truth = References(
+        [
+            Reference(f"s{n}", encode_mask(target if n < 110 else empty), category="full" if n < 110 else "empty")
+            for n in range(210)
+        ],
+        "truth",
+    )
+    answers = [half if n < 110 else empty for n in range(210)]
+    records = [{"sample_id": f"s{n}", "segmentation": encode_mask(answer)} for n, answer in enumerate(answers)]
+    (tmp_path / "p.json").write_text(json.dumps({"predictions": records}))
+    opened = open_predictions(tmp_path / "p.json")
+    scoring = score_predictions(opened, truth, config="rrsis-d", split="test", hidden=True)
+    scores = scoring.final.protocols["rrsis-d"].scores
+    groups = {name: scores[f"category: {name}"]["gIoU"].value for name in ("full", "empty")}
+    assert groups == {"full": 0.5, "empty": 0.0}
+    assert scoring.final.protocols["native"].scores.keys() == {"all"}
+    assert scoring.record.protocols["rrsis-d"].scores.keys() == {"all"}
+
+
 def test_intervals_of_several_questions_about_an_image_are_those_of_as_many_images_as_there_must_be(tmp_path):
     """Three questions about each of 40 images, ten of them empty: N-acc rests on ten images, and not on 30 questions.
 
