@@ -19,7 +19,7 @@ import httpx
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.masks.rle import empty_rle
 from earthreason.metrics.evaluate import evaluate_protocols
-from earthreason.metrics.protocols import SEGEARTH_R1
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL
 from earthreason.metrics.references import Reference, References
 from earthreason.metrics.result import Result
 from earthreason.predictions.members import mask_files
@@ -56,13 +56,17 @@ def blank_references(samples: list[dict[str, Any]], source: str) -> References:
     return References(map(blank, samples), source)
 
 
-def check_predictions(predictions: PredictionsFile, references: References) -> int:
-    """Check that a file can be scored; return the number of questions it answers.
+def check_predictions(
+    predictions: PredictionsFile, references: References, main_protocol: str = DEFAULT_PROTOCOL
+) -> int:
+    """Check that a file can be scored by the main protocol of a split; return the number of questions it answers.
 
     Raises:
+        UnknownNameError: this version does not know the protocol.
+        EarthReasonError: the masks are on a grid that the protocol does not accept.
         PredictionsError: the file has faults, which the message lists.
     """
-    result = evaluate_protocols(predictions, references, [SEGEARTH_R1], resamples=0)[0]
+    result = evaluate_protocols(predictions, references, [main_protocol], resamples=0)[0]
     assert isinstance(result, Result)  # the first protocol is scored or an error is raised
     return result.questions
 
@@ -113,17 +117,21 @@ class BoardClient:
         """List the splits that take submissions."""
         return list(self._ask("GET", "/api/splits"))
 
-    def references(self, split: str) -> References:
-        """Fetch the samples of a split without labels.
+    def main_protocol(self, split: str) -> str:
+        """Return the protocol by which a split ranks models.
 
         Raises:
             UnknownNameError: the leaderboard does not have the split.
         """
-        known = [entry["split"] for entry in self.splits()]
+        known = {entry["split"]: entry for entry in self.splits()}
         if split not in known:
             raise UnknownNameError(
                 "split", split, known, f"--config and --split must select one of the splits of {self.server}"
             )
+        return str(known[split].get("main_protocol", DEFAULT_PROTOCOL))  # older servers have one protocol
+
+    def references(self, split: str) -> References:
+        """Fetch the samples of a split without labels."""
         return blank_references(self._ask("GET", f"/api/splits/{quote(split)}/samples"), split)
 
     def rows(self, **query: str | float | bool) -> Iterator[dict[str, Any]]:

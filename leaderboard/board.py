@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from earthreason.errors import UnknownNameError
-from earthreason.metrics.protocols import PROTOCOLS, SEGEARTH_R1
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from earthreason.metrics.scores import GIOU, HEADLINE, METRICS
 from leaderboard.records import ALL, TRAINING_TITLES, ResultRecord, ScoreEstimate, Subset
 
@@ -72,13 +72,15 @@ class BoardQuery:
     """Which rows of the table to show, and in which order.
 
     Attributes:
+        main_protocol: main protocol of the split; addresses leave it out.
         search: text that the name of the model or of its team contains, in any case.
         largest: most parameters, in millions; rows that do not state theirs are left out.
         ascending: whether the worst score, the oldest row, the first name or the smallest model comes first.
     """
 
     split: str
-    protocol: str = SEGEARTH_R1.name
+    protocol: str = DEFAULT_PROTOCOL
+    main_protocol: str = DEFAULT_PROTOCOL
     subset: str = ALL
     training: str = ""
     since: str = ""
@@ -97,6 +99,11 @@ class BoardQuery:
         """The score by which rows have places."""
         return self.sort if self.sort in METRICS else DEFAULT_SORT
 
+    @classmethod
+    def of_split(cls, split: str, main_protocol: str) -> BoardQuery:
+        """Ask for the first table of a split: all rows under its main protocol."""
+        return cls(split, main_protocol, main_protocol)
+
     def with_(self, **changes: Any) -> BoardQuery:
         """Copy the query with changes; another protocol resets the subset to all questions."""
         if "protocol" in changes and changes["protocol"] != self.protocol:
@@ -113,6 +120,10 @@ class BoardQuery:
     def ranked(self) -> BoardQuery:
         """Copy the query for all questions, from the best row by the ranking score."""
         return self.with_(subset=ALL, sort=self.ranking, ascending=False)
+
+    def whole_split(self) -> BoardQuery:
+        """Ask for all rows and questions of the split by the same score and protocol, best first."""
+        return BoardQuery(self.split, self.protocol, self.main_protocol, sort=self.ranking)
 
     def unfiltered(self) -> BoardQuery:
         """Copy the query without filters, for all questions."""

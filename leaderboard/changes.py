@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from sqlalchemy import delete, select, update
@@ -53,3 +54,8 @@ def changes_since(session: Session, number: int) -> Changes:
     rows = {one.number: (one.split, one.entry_id) for one in logged if one.split and one.entry_id}
     last = max([last, *(one.number for one in logged)])  # one more may have been recorded in between
     return Changes(last, rows, everything=last < number or len(rows) < last - number)
+
+
+def key_of_model(team: str, name: str) -> str:
+    """Name a model in the log, for the pages of its other results. `name` is folded; no split has such a name."""
+    return f"model {hashlib.blake2b(f'{team} {name}'.encode(), digest_size=16).hexdigest()}"

@@ -155,15 +155,19 @@ def add_split(
     open_labels: Annotated[
         bool, typer.Option("--open/--hidden", help="Whether the labels are public or secret.")
     ] = False,
+    protocol: results_cli.MainProtocolOption = None,
 ) -> None:
-    """Add a split or replace its ground truth. Replacing it scores every submission to the split again.
+    """Add a split, or replace its ground truth or protocol, which scores every submission to the split again.
 
     Example: python -m leaderboard split add --config sample --split test --open
     """
     import re
 
+    from earthreason.metrics.protocols import get_protocol
     from leaderboard.splits import NAME_PATTERN, content_of, content_of_file, put_split
 
+    if protocol is not None:
+        get_protocol(protocol)
     for part in (config, name):
         if not re.fullmatch(NAME_PATTERN, part):
             raise EarthReasonError(f"{part!r}: a split's name may contain letters, digits, '.', '_' and '-'")
@@ -171,10 +175,12 @@ def add_split(
         hidden = not open_labels
         content = content_of_file(ground_truth) if ground_truth else content_of(config, name, data_dir, hidden=hidden)
     with _database().write() as session:
-        split, again = put_split(session, config, name, content, hidden=hidden)
+        split, again = put_split(session, config, name, content, hidden=hidden, main_protocol=protocol)
         kind = "hidden" if split.hidden else "open"
         stdout().print(
-            f"{split.key}: {split.questions} questions, {split.empty_targets} images without a target, labels {kind}"
+            f"{split.key}: {split.questions} questions, {split.empty_targets} images without a target, labels {kind}, "
+            f"ranked by {split.main_protocol}",
+            soft_wrap=True,
         )
         if again:
             stdout().print(f"{again} submissions will be scored again")
@@ -183,8 +189,7 @@ def add_split(
 @splits.command("list")
 def list_all_splits(json_out: JsonOption = None) -> None:
     """List the splits with their sizes, and what a submission can tell of hidden labels."""
-    from leaderboard.hidden import bits_of_totals
-    from leaderboard.splits import list_splits
+    from leaderboard.splits import bits_of, list_splits
 
     with _database().read() as session:
         rows = [
@@ -193,7 +198,8 @@ def list_all_splits(json_out: JsonOption = None) -> None:
                 "questions": split.questions,
                 "hidden": split.hidden,
                 "closed": split.closed,
-                "bits_per_submission": bits_of_totals(split.questions, split.empty_targets) if split.hidden else None,
+                "main_protocol": split.main_protocol,
+                "bits_per_submission": bits_of(split),
             }
             for split in list_splits(session)
         ]
@@ -201,8 +207,9 @@ def list_all_splits(json_out: JsonOption = None) -> None:
         for split in rows:
             bits = split["bits_per_submission"]
             hidden = "" if bits is None else f" (a submission tells at most {bits:.1f} bits of them)"
-            facts = f"{split['questions']} questions, labels {'open' if bits is None else 'hidden'}{hidden}"
-            stdout().print(f"{split['split']}: {facts}{', closed' if split['closed'] else ''}")
+            facts = f"{split['questions']} questions, ranked by {split['main_protocol']}"
+            facts += f", labels {'open' if bits is None else 'hidden'}{hidden}"
+            stdout().print(f"{split['split']}: {facts}{', closed' if split['closed'] else ''}", soft_wrap=True)
 
 
 @splits.command("close")

@@ -8,24 +8,46 @@ the number of values its figures can have, however the file was made.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from earthreason.masks.rle import rle_area
+from earthreason.metrics.evaluate import scored_questions
 from earthreason.metrics.proportions import wilson_interval
-from earthreason.metrics.protocols import NATIVE, PROTOCOLS, SEGEARTH_R1
-from earthreason.metrics.scores import CIOU, GIOU, HEADLINE, N_ACC, T_ACC
+from earthreason.metrics.protocols import NATIVE, PROTOCOLS, Protocol, get_protocol
+from earthreason.metrics.references import References
+from earthreason.metrics.scores import CIOU, GIOU, HEADLINE, N_ACC, OVERLAP, T_ACC, metrics_of
 from earthreason.metrics.statistics import MIN_IMAGES
 from leaderboard.records import ALL, ResultRecord, ScoreEstimate
 
 DECIMALS = 2
 """Decimals of every figure, as a fraction: whole per cent."""
-FIGURES: dict[str, tuple[str, ...]] = {SEGEARTH_R1.name: HEADLINE, NATIVE.name: (GIOU.name, CIOU.name)}
-"""Scores over all questions that are shown, by protocol."""
 GROUP_FIGURES = (GIOU.name, CIOU.name)
-"""Scores of a group on a team's final submission, under the official protocol."""
+"""Scores of a group on a team's final submission, under the main protocol."""
 SMALLEST_GROUP = 100
 """Least number of questions of a group that is shown."""
 WITHHELD = "withheld because the labels of this split are hidden"
 _LEVELS = 10**DECIMALS + 1
+
+
+def shown_figures(main: Protocol, *, ignored: bool = False) -> dict[str, tuple[str, ...]]:
+    """List the scores over all questions that are shown, by protocol.
+
+    Args:
+        main: main protocol of the split.
+        ignored: whether the truth has ignored pixels. Under a protocol that leaves them out, one pixel decides whether
+            an answer is empty, so N-acc and T-acc would tell the label of that pixel.
+    """
+    defined = {metric.name for metric in metrics_of(main)}
+    headline = OVERLAP if ignored and main.ignore else HEADLINE
+    figures = {main.name: tuple(name for name in headline if name in defined)}
+    if main is not NATIVE and not (ignored and NATIVE.ignore):
+        figures[NATIVE.name] = (GIOU.name, CIOU.name)
+    return figures
+
+
+def ignores_pixels(references: References) -> bool:
+    """Tell whether the truth has pixels that are neither target nor background."""
+    return any(reference.ignore for reference in references.values())
 
 
 def hide_labels(record: ResultRecord, *, final: bool = False) -> ResultRecord:
@@ -35,17 +57,19 @@ def hide_labels(record: ResultRecord, *, final: bool = False) -> ResultRecord:
         record: a result, complete or reduced.
         final: whether the submission is the final one of its team, which also shows large groups.
     """
+    main = record.main_protocol
+    figures = shown_figures(get_protocol(main))
     shown = [subset for subset in record.subsets if subset.key == ALL or (final and subset.questions >= SMALLEST_GROUP)]
     protocols = {}
-    for name in (name for name in FIGURES if name in record.protocols):
+    for name in (name for name in figures if name in record.protocols):
         scores = record.protocols[name].scores
-        cells = {ALL: _figures(scores.get(ALL, {}), FIGURES[name], record)}
-        if name == SEGEARTH_R1.name:
+        cells = {ALL: _figures(scores.get(ALL, {}), figures[name], record)}
+        if name == main:
             groups = (subset.key for subset in shown if subset.key != ALL and subset.key in scores)
             cells |= {key: _figures(scores[key], GROUP_FIGURES) for key in groups}
         protocols[name] = record.protocols[name].model_copy(update={"scores": cells})
-    hidden = {name: WITHHELD for name in PROTOCOLS if name not in FIGURES}
-    reasons = {name: reason for name, reason in record.not_scored.items() if name in FIGURES}
+    hidden = {name: WITHHELD for name in PROTOCOLS if name not in figures}
+    reasons = {name: reason for name, reason in record.not_scored.items() if name in figures}
     facts = {"subsets": shown, "protocols": protocols, "not_scored": reasons | hidden, "curve": [], "resamples": 0}
     return record.model_copy(update={**facts, "seed": 0, "decimals": DECIMALS})
 
@@ -66,8 +90,10 @@ def _interval(metric: str, value: float, record: ResultRecord | None) -> tuple[f
     """
     if record is None or metric == CIOU.name:
         return None, None
-    cases = {N_ACC.name: record.empty_targets, T_ACC.name: record.images - record.empty_targets}
-    images = min(cases.get(metric, record.images), record.images)
+    # The fewest images that can have the questions behind a score; exact if every image has one question.
+    further = record.questions - record.images
+    fewest = {N_ACC.name: record.empty_targets - further, T_ACC.name: record.images - record.empty_targets}
+    images = min(fewest.get(metric, record.images), record.images)
     if images < MIN_IMAGES:
         return None, None
     step = 0.5 / 10**DECIMALS
@@ -77,14 +103,35 @@ def _interval(metric: str, value: float, record: ResultRecord | None) -> tuple[f
     return math.floor(low * outward) / outward, math.ceil(high * outward) / outward
 
 
-def bits_of_totals(questions: int, empty_targets: int) -> float:
+def bits_of_split(references: References, main: Protocol) -> float:
+    """Bound what one submission to a split tells of its labels, bits; see `bits_of_totals`."""
+    return bits_of_totals(*count_cases(references, main), shown_figures(main, ignored=ignores_pixels(references)))
+
+
+def count_cases(references: References, protocol: Protocol) -> tuple[int, int]:
+    """Count the questions that a protocol scores, or masks if it scores each, and those among them without a target."""
+    cases, empty = 0, 0
+    for sample_id, _ in scored_questions(references, protocol):
+        reference = references[sample_id]
+        masks = (protocol.unit == "mask" and reference.targets) or (reference.segmentation,)
+        cases += len(masks)
+        empty += sum(rle_area(mask) == 0 for mask in masks)
+    return cases, empty
+
+
+def bits_of_totals(cases: int, empty: int, figures: Mapping[str, Sequence[str]]) -> float:
     """Bound what one submission tells of the labels, bits: the logarithm of the number of answers it can have.
 
-    A share of n questions has at most n + 1 values, any other score as many as whole per cent allow.
+    A share of n cases has at most n + 1 values, any other score as many as whole per cent allow.
+
+    Args:
+        cases: number of questions or masks under the main protocol; see `count_cases`.
+        empty: number of those without a target.
+        figures: the scores that are shown, by protocol.
     """
-    cases = {N_ACC.name: empty_targets, T_ACC.name: questions - empty_targets}
-    names = [name for figures in FIGURES.values() for name in figures]
-    return sum(math.log2(min(_LEVELS, cases.get(name, _LEVELS) + 1)) for name in names)
+    counted = {N_ACC.name: empty, T_ACC.name: cases - empty}
+    names = [name for shown in figures.values() for name in shown]
+    return sum(math.log2(min(_LEVELS, counted.get(name, _LEVELS) + 1)) for name in names)
 
 
 def bits_of_groups(groups: int) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL
 from leaderboard.history import SCORED_AGAIN, SCORING, differences, note_change
 from leaderboard.listing import unlist
 from leaderboard.outgoing import FAILED_EVENT, SCORED_EVENT, tell_team
@@ -29,7 +30,7 @@ from leaderboard.tables import (
 from leaderboard.versions import count_change
 
 ASK_AGAIN = "submit the same file again in ten minutes; the organisers can find the cause in the log"
-_SCORED_WITH = ("earthreason", "dataset_sha256")
+_SCORED_WITH = ("earthreason", "dataset_sha256", "main_protocol")
 GAVE_UP = f"scoring stopped {{attempts}} times without a result, through no fault of the file; {ASK_AGAIN}"
 
 
@@ -171,7 +172,8 @@ def _note_rescoring(session: Session, job: ScoringJob, record: dict[str, Any]) -
     )
     submission = session.get_one(Submission, job.submission_id)
     if earlier is not None and submission.published is not None:
-        former, new = ({name: each.get(name) for name in _SCORED_WITH} for each in (earlier, record))
+        complete = [{"main_protocol": DEFAULT_PROTOCOL, **each} for each in (earlier, record)]
+        former, new = ({name: each.get(name) for name in _SCORED_WITH} for each in complete)
         note_change(session, submission, SCORED_AGAIN, SCORING, differences(former, new))
 
 

@@ -15,12 +15,12 @@ from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from leaderboard.board import RowFacts, fold
-from leaderboard.changes import log_change
+from leaderboard.changes import key_of_model, log_change
 from leaderboard.entries import public_metadata, shown_record
-from leaderboard.model_results import fold_name, key_of_model
 from leaderboard.records import ALL
 from leaderboard.tables import (
     LISTING,
+    NAME_LENGTH,
     PUBLIC,
     SCORED,
     Base,
@@ -50,6 +50,11 @@ def refresh(session: Session, submission_id: str) -> None:
     _list_public(session, Lister(session), select(Submission).where(Submission.id == submission_id))
     for model in {*models, _model_of(session, submission_id)} - {None}:
         log_change(session, model, submission_id)  # the pages of its other results name this one
+
+
+def fold_name(model: str) -> str:
+    """Fold the name of a model as the listing stores it."""
+    return fold(model)[:NAME_LENGTH]
 
 
 def _model_of(session: Session, entry_id: str) -> str | None:
@@ -167,7 +172,7 @@ class Lister:
         for protocol, scored in record["protocols"].items():
             for key in scored["scores"]:
                 position, subset = subsets[key]
-                # The sizes in the record are those of the official protocol, which asks one question an image.
+                # The sizes of groups are those of the main protocol; another one has groups only if it asks the same.
                 questions = scored["questions"] if key == ALL else subset["questions"]
                 table = kept.get((protocol, key))
                 if table is None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from earthreason.metrics.protocols import DEFAULT_PROTOCOL
 from earthreason.metrics.scores import GIOU
-from leaderboard.board import BoardEntry, fold
+from leaderboard.board import BoardEntry
+from leaderboard.listing import fold_name
 from leaderboard.records import ALL
-from leaderboard.tables import NAME_LENGTH, ListedColumn, ListedRow, ListedScore, ListedTable
+from leaderboard.splits import main_protocols
+from leaderboard.tables import ListedColumn, ListedRow, ListedScore, ListedTable
 
 MOST_RESULTS = 20
 
 
 @dataclass(frozen=True)
 class ModelResult:
-    """A row about a model. `score` is its gIoU as the row shows it; `decimals` as in `ListedRow`."""
+    """A row about a model.
+
+    Attributes:
+        score: gIoU under the split's main protocol, as the row shows it.
+        decimals: decimals to which it is rounded; None if it is complete.
+    """
 
     entry_id: str
     split: str
@@ -37,24 +42,15 @@ class ModelResults:
     total: int
 
 
-def fold_name(model: str) -> str:
-    """Fold the name of a model as the listing does."""
-    return fold(model)[:NAME_LENGTH]
-
-
-def key_of_model(team: str, name: str) -> str:
-    """Name a model in the log of changes; `name` is folded. No split has such a name."""
-    return f"model {hashlib.blake2b(f'{team} {name}'.encode(), digest_size=16).hexdigest()}"
-
-
 def results_of_model(session: Session, team: str, model: str) -> ModelResults:
     """Read the newest public results of a model."""
     mine = (ListedRow.team == team, ListedRow.name == fold_name(model))
+    ranked = tuple_(ListedTable.split, ListedTable.protocol).in_(list(main_protocols(session).items()))
     headline = (
         select(ListedScore.row_id, ListedScore.value)
         .join(ListedColumn, ListedColumn.id == ListedScore.column_id)
         .join(ListedTable, ListedTable.id == ListedColumn.table_id)
-        .where(ListedTable.protocol == DEFAULT_PROTOCOL, ListedTable.subset == ALL, ListedColumn.metric == GIOU.name)
+        .where(ranked, ListedTable.subset == ALL, ListedColumn.metric == GIOU.name)
         .subquery()
     )
     found = (
@@ -76,7 +72,7 @@ def list_results(entries: Sequence[BoardEntry]) -> ModelResults:
 
 def _result_of(entry: BoardEntry) -> ModelResult:
     record = entry.record
-    estimate = record.estimate(DEFAULT_PROTOCOL, ALL, GIOU.name)
+    estimate = record.estimate(record.main_protocol, ALL, GIOU.name)
     return ModelResult(
         entry.id, f"{record.config}/{record.split}", entry.date, estimate and estimate.value, record.decimals
     )

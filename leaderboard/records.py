@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from earthreason.errors import EarthReasonError, describe_validation_error
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL
 from earthreason.metrics.statistics import Interval
 
 ALL = "all"
@@ -35,7 +36,7 @@ MAX_CARD_BYTES = 16 << 10
 MAX_CARD_DEPTH = 8
 Training = Literal["trained", "few-shot", "zero-shot"]
 TRAINING_TITLES: dict[str, str] = {
-    "trained": "trained on EarthReason",
+    "trained": "trained on the dataset",
     "few-shot": "few-shot",
     "zero-shot": "zero-shot",
 }
@@ -160,6 +161,8 @@ class ResultRecord(BaseModel):
     earthreason: str
     config: str
     split: str
+    main_protocol: Annotated[str, Field(max_length=40)] = DEFAULT_PROTOCOL
+    """Protocol by which the split ranks models; the first versions knew one only and did not record it."""
     dataset_sha256: Sha256
     predictions_sha256: Sha256
     questions: Count
@@ -171,7 +174,7 @@ class ResultRecord(BaseModel):
     protocols: dict[str, ProtocolScores]
     not_scored: dict[str, str]
     curve: Annotated[list[Fraction], Field(max_length=len(CURVE))]
-    """Share of questions with IoU above 0, 0.05, ... 0.95 under the first protocol; empty if the labels are hidden."""
+    """Share of questions with IoU above 0, 0.05, ... 0.95 under the main protocol; empty if the labels are hidden."""
     decimals: Annotated[int, Field(ge=0, le=15)] | None = None
     """Decimals to which every score is rounded because the labels are hidden; None if the result is complete."""
 

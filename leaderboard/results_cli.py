@@ -22,11 +22,20 @@ from earthreason.cli.submit import (
     ParametersOption,
     TrainingOption,
 )
-from earthreason.cli.truth import GroundTruthOption, load_truth
+from earthreason.cli.truth import GroundTruthOption, chosen_split, load_truth
 from earthreason.errors import EarthReasonError
 
 ResultsFolder = Annotated[
     Path, typer.Argument(help="Results repository: a folder with <team__model>/<revision>/{result,meta}.json.")
+]
+
+MainProtocolOption = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol",
+        help="Protocol that ranks the models (see `earthreason protocols`).",
+        show_default="that of the dataset's authors",
+    ),
 ]
 
 
@@ -47,11 +56,13 @@ def result(
     split: SplitOption = None,
     data_dir: DataDirOption = None,
     ground_truth: GroundTruthOption = None,
+    protocol: MainProtocolOption = None,
 ) -> None:
     """Score a file and write its row for a results repository, ready for a pull request.
 
     Example: python -m leaderboard result preds.json --out results --team "Earth Lab" --name "My model" ...
     """
+    from earthreason.metrics.protocols import get_protocol, protocol_of
     from earthreason.predictions.reader import open_predictions
     from leaderboard.board import BoardEntry
     from leaderboard.records import parse_metadata
@@ -73,11 +84,14 @@ def result(
             "description": description,
         }
     )
+    config, split = chosen_split(opened.info, config, split)
+    name_of_split = "val" if split == "validation" else split  # as `earthreason submit` calls it
+    main = protocol_of(config) if protocol is None else get_protocol(protocol)
     with stderr().status("scoring"):
         references = load_truth(opened.info, ground_truth, config, split, data_dir)
-        config = config or str(opened.info.get("config") or "default")
-        split = split or str(opened.info.get("split") or "test")
-        record = score_predictions(opened, references, config=config, split=split, hidden=False).record
+        record = score_predictions(
+            opened, references, config=config, split=name_of_split, hidden=False, main=main
+        ).record
     today = datetime.now(UTC).timestamp()
     folder = write_entry(out, BoardEntry("", check_team_name(team), metadata.public(), record, today))
     stdout().print(
@@ -90,7 +104,9 @@ def validate(
     folder: ResultsFolder,
     predictions: Annotated[
         Path | None,
-        typer.Option("--predictions", help="Also score this file again and compare the scores with its row."),
+        typer.Option(
+            "--predictions", help="Also score this file again, as each of its rows says, and compare the scores."
+        ),
     ] = None,
     data_dir: DataDirOption = None,
     ground_truth: GroundTruthOption = None,
@@ -100,14 +116,14 @@ def validate(
 
     Example: python -m leaderboard validate results
     """
-    from earthreason.predictions.reader import open_predictions
+    from earthreason.metrics.references import read_references
     from leaderboard.results_repo import entry_folders, rescore
     from leaderboard.results_repo import validate as find_faults
 
     faults = find_faults(folder)
     if predictions is not None and not faults:
-        info = open_predictions(predictions).info
-        faults = rescore(folder, predictions, load_truth(info, ground_truth, None, None, data_dir))
+        references = None if ground_truth is None else read_references(ground_truth)
+        faults = rescore(folder, predictions, references, data_dir)
     rows = len(list(entry_folders(folder)))
     if report_json(json_out, {"rows": rows, "faults": faults}):
         for fault in faults:

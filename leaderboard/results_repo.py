@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from earthreason.files import write_json
 from earthreason.metrics.protocols import PROTOCOLS
 from earthreason.metrics.references import References
 from earthreason.metrics.scores import METRICS
+from earthreason.metrics.truth import load_references
 from earthreason.predictions.reader import open_predictions
 from leaderboard.board import BoardEntry
 from leaderboard.records import (
@@ -165,7 +166,7 @@ def read_repository(root: Path) -> Iterator[BoardEntry]:
 def validate(root: Path) -> list[str]:
     """Check a results repository; return one line per fault."""
     faults: list[str] = []
-    truths: dict[str, dict[str, list[Path]]] = {}
+    splits: dict[str, list[tuple[Path, ResultRecord]]] = {}
     for path in sorted(root.rglob("*")) if root.is_dir() else []:
         depth = len(path.relative_to(root).parts)
         if path.is_symlink() or (
@@ -183,15 +184,25 @@ def validate(root: Path) -> list[str]:
             faults.extend(str(error).splitlines())
             continue
         faults.extend(f"{folder}: {fault}" for fault in _name_faults(entry, folder))
-        split = f"{entry.record.config}/{entry.record.split}"
-        truths.setdefault(split, {}).setdefault(entry.record.dataset_sha256, []).append(folder)
-    for split, by_truth in truths.items():
-        if len(by_truth) > 1:
-            fewest = min(by_truth.values(), key=len)
-            faults.extend(
-                f"{folder}: scored against another ground truth of {split} than the others" for folder in fewest
-            )
+        splits.setdefault(f"{entry.record.config}/{entry.record.split}", []).append((folder, entry.record))
+    for split, rows in splits.items():
+        faults += [
+            f"{folder}: scored against another ground truth of {split} than the others"
+            for folder in _odd_ones((folder, record.dataset_sha256) for folder, record in rows)
+        ]
+        faults += [
+            f"{folder}: has another main protocol than the other rows of {split}"
+            for folder in _odd_ones((folder, record.main_protocol) for folder, record in rows)
+        ]
     return faults
+
+
+def _odd_ones(facts: Iterable[tuple[Path, str]]) -> list[Path]:
+    """List the folders whose fact is the rarest; none if all have the same."""
+    folders: dict[str, list[Path]] = {}
+    for folder, fact in facts:
+        folders.setdefault(fact, []).append(folder)
+    return min(folders.values(), key=len) if len(folders) > 1 else []
 
 
 def _name_faults(entry: BoardEntry, folder: Path) -> Iterator[str]:
@@ -203,8 +214,11 @@ def _name_faults(entry: BoardEntry, folder: Path) -> Iterator[str]:
 
 
 def _faults_of(record: ResultRecord) -> Iterator[str]:
-    if "segearth-r1" not in record.protocols:
-        yield "no scores under the official protocol, segearth-r1"
+    main = record.main_protocol
+    if main not in PROTOCOLS:
+        yield f"unknown main protocol {main!r}"
+    if main not in record.protocols:
+        yield f"no scores under the main protocol, {main}"
     subsets = {subset.key: subset.questions for subset in record.subsets}
     if subsets.get(ALL) != record.questions or max(subsets.values()) > record.questions:
         yield f"the subsets do not fit {record.questions} questions"
@@ -236,36 +250,69 @@ def _score_faults(place: str, cells: dict[str, ScoreEstimate]) -> Iterator[str]:
             yield f"{place}: {metric} is outside its interval: {[low, value, high]}"
 
 
-def rescore(root: Path, predictions: Path, references: References) -> list[str]:
+def rescore(
+    root: Path, predictions: Path, references: References | None = None, data_dir: Path | None = None
+) -> list[str]:
     """Score a file again and compare it with every row about it; return one line per figure that differs.
 
-    Rows that were scored against another ground truth are skipped.
+    Args:
+        root: results repository.
+        predictions: the file.
+        references: truth to score against; rows that were scored against another one are skipped. By default, each row
+            is scored against the truth of its own config and split.
+        data_dir: folder of the data, if `references` is None.
 
     Raises:
-        DataNotFoundError: no row is about this file and this truth.
+        DataNotFoundError: no row is about this file and this truth, or the truth of a row cannot be loaded.
     """
     opened = open_predictions(predictions)
-    sha256, truth = opened.fingerprint(), references.fingerprint()
+    sha256 = opened.fingerprint()
     rows = {
         folder: read_entry(folder).record for folder in entry_folders(root) if folder.name.endswith(sha256[:REVISION])
     }
-    about = {folder: record for folder, record in rows.items() if record.dataset_sha256 == truth}
+    splits = {(record.config, record.split) for record in rows.values()}
+    truths = {split: references or _load_truth(*split, data_dir) for split in sorted(splits)}
+    sha256_of = {split: truth.fingerprint() for split, truth in truths.items()}
+    about = {
+        folder: record
+        for folder, record in rows.items()
+        if references is None or record.dataset_sha256 == sha256_of[record.config, record.split]
+    }
     if not about:
         others = f"; {len(rows)} of another ground truth" if rows else ""
         raise DataNotFoundError(f"no row in {root} is about {predictions} (revision {sha256[:REVISION]}){others}")
     faults = []
     for folder, stated in about.items():
+        split = (stated.config, stated.split)
+        if stated.dataset_sha256 != sha256_of[split]:
+            faults.append(f"{folder}: scored against another ground truth than {'/'.join(split)} has here")
+            continue
         scoring = score_predictions(
             opened,
-            references,
+            truths[split],
             config=stated.config,
             split=stated.split,
             hidden=stated.hides_labels,
+            main=stated.main_protocol,
             resamples=stated.resamples,
             seed=stated.seed,
         )
         faults += [f"{folder}: {difference}" for difference in _differences_of(stated, (scoring.record, scoring.final))]
     return faults
+
+
+def _load_truth(config: str, split: str, data_dir: Path | None) -> References:
+    """Load the truth of a row's split.
+
+    Raises:
+        DataNotFoundError: it cannot be loaded; says how to give it.
+    """
+    try:
+        return load_references(config, split, data_dir)
+    except EarthReasonError as error:
+        raise DataNotFoundError(
+            f"the ground truth of {config}/{split} cannot be loaded: {error} Give it with --data-dir or --ground-truth"
+        ) from None
 
 
 def _differences_of(entry: ResultRecord, forms: Sequence[ResultRecord]) -> list[str]:

@@ -56,6 +56,7 @@ class SandboxTask:
 
     config: str
     split: str
+    main_protocol: str
     hidden: bool
     truth: str
     scenes: str | None
@@ -219,7 +220,6 @@ def _limit(task: SandboxTask) -> None:
 def _score(folder: Path, task: SandboxTask) -> None:
     from PIL import Image
 
-    from earthreason.metrics.protocols import SEGEARTH_R1
     from earthreason.metrics.references import read_references
     from earthreason.predictions.reader import open_predictions
     from leaderboard.gallery import draw_gallery
@@ -239,12 +239,13 @@ def _score(folder: Path, task: SandboxTask) -> None:
         config=task.config,
         split=task.split,
         hidden=task.hidden,
+        main=task.main_protocol,
         resamples=task.resamples,
     )
     outcome: dict[str, Any] = {"record": scoring.final.model_dump(mode="json"), "gallery": [], "pictures": []}
     (folder / "counts.npz").write_bytes(scoring.details())
     if not task.hidden:
-        first = scoring.results[SEGEARTH_R1.name]
+        first = scoring.results[task.main_protocol]
         (folder / "table.csv").write_text(first.per_sample.to_csv(index=False))
         if task.scenes is not None:
             galleries, pictures = draw_gallery(first, predictions, Path(task.scenes))

@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import combinations, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
 from earthreason.files import atomic_path, refuse_taken
-from earthreason.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from earthreason.metrics.protocols import PROTOCOLS
 from leaderboard.board import PAGE_ROWS, BoardEntry, BoardQuery, percent_digits, table_values
 from leaderboard.exports import write_csv
 from leaderboard.hidden import DECIMALS
@@ -70,7 +71,7 @@ class StaticLinks:
         return f"model-{slug(entry_id)}.json"
 
     def progress(self, query: BoardQuery) -> str:
-        return f"progress-{self._table(query.unfiltered())}.html"
+        return f"progress-{self._table(query.whole_split())}.html"
 
     def compare(self, ids: Sequence[str]) -> str:
         first, second = sorted(ids)
@@ -96,16 +97,15 @@ def write_site(entries: Iterable[BoardEntry], out: Path, title: str = "EarthReas
         def put(name: str, template: str, **values: Any) -> None:
             _write_new(folder / name, draw(template, links, title, **values))
 
-        hidden = _write_models(entries, session, folder, put, links)
+        choices = _write_models(entries, session, folder, put, links)
         sizes = dict(session.execute(select(ListedRow.split, func.count()).group_by(ListedRow.split)).all())
         if not sizes:
             raise EarthReasonError("there are no results to show")
-        choices = [SplitChoice(split, hidden=split in hidden) for split in sorted(sizes)]
         for choice in choices:
-            _write_tables(choice.key, session, folder, put, links, choices)
+            _write_tables(choice, session, folder, put, links, choices)
             _write_progress(choice, session, put, links)
-        home = links.board(BoardQuery(max(sorted(sizes), key=lambda split: (split.endswith("/test"), sizes[split]))))
-        shutil.copyfile(folder / home, folder / links.home())
+        first = max(choices, key=lambda choice: (choice.key.endswith("/test"), sizes[choice.key]))
+        shutil.copyfile(folder / links.board(first.query), folder / links.home())
         put(links.page("published"), "published.html", **published_view())
         put(links.page("scoring"), "scoring.html", protocols=PROTOCOLS.values())
         printed = [result.model_dump(mode="json") for result in load_published().results]
@@ -143,16 +143,19 @@ def _same_name(name: str) -> EarthReasonError:
 
 def _write_models(
     entries: Iterable[BoardEntry], session: Session, folder: Path, put: Put, links: StaticLinks
-) -> set[str]:
+) -> list[SplitChoice]:
     """Write the page of every row and list it. Those of a split wait until it is too large to compare all.
 
     Returns:
-        The splits whose labels are hidden.
+        The splits, in alphabetical order.
+
+    Raises:
+        EarthReasonError: rows of one split have several main protocols.
     """
     lister = Lister(session)
     waiting: dict[str, list[tuple[BoardEntry, ModelResults]]] = {}
     names: set[str] = set()
-    hidden: set[str] = set()
+    choices: dict[str, SplitChoice] = {}
 
     def write(entry: BoardEntry, results: ModelResults, others: Sequence[BoardEntry] = ()) -> None:
         put(links.model(entry.id), "model.html", **{**entry_view(entry, results), "others": others})
@@ -164,8 +167,11 @@ def _write_models(
         _write_new(folder / links.record(entry.id), entry.record.model_dump_json(indent=1))
         lister.add(entry.facts, entry.record.model_dump(mode="json"))
         split = f"{entry.record.config}/{entry.record.split}"
-        if entry.record.hides_labels:
-            hidden.add(split)
+        known = choices.setdefault(split, SplitChoice(split, entry.record.hides_labels, entry.record.main_protocol))
+        if known.main_protocol != entry.record.main_protocol:
+            both = " and ".join(sorted((known.main_protocol, entry.record.main_protocol)))
+            raise EarthReasonError(f"rows of {split} have the main protocols {both}; score them all by one of them")
+        choices[split] = replace(known, hidden=known.hidden or entry.record.hides_labels)
         small = waiting.setdefault(split, [])
         if len(small) <= MOST_COMPARED:
             small.append((entry, results))
@@ -174,15 +180,15 @@ def _write_models(
                     write(*one)
         else:
             write(entry, results)
-    for small in waiting.values():
+    for split, small in waiting.items():
         if len(small) <= MOST_COMPARED:
             rows = [entry for entry, _ in small]
             for entry, results in small:
                 write(entry, results, [other for other in rows if other is not entry])
             for pair in combinations(rows, 2):
                 name = links.compare([entry.id for entry in pair])
-                put(name, "compare.html", **comparison(pair, DEFAULT_PROTOCOL, []))
-    return hidden
+                put(name, "compare.html", **comparison(pair, choices[split].main_protocol, []))
+    return [choices[split] for split in sorted(choices)]
 
 
 def _with_results(entries: Iterable[BoardEntry]) -> Iterator[tuple[BoardEntry, ModelResults]]:
@@ -203,13 +209,14 @@ def _write_progress(choice: SplitChoice, session: Session, put: Put, links: Stat
 
 
 def _write_tables(
-    split: str, session: Session, folder: Path, put: Put, links: StaticLinks, choices: Sequence[SplitChoice]
+    choice: SplitChoice, session: Session, folder: Path, put: Put, links: StaticLinks, choices: Sequence[SplitChoice]
 ) -> None:
     """Write the tables of a split. All questions have a page for every 50 rows, a group only the first of them."""
     for protocol in PROTOCOLS:
-        every = select_rows(session, BoardQuery(split, protocol))
+        whole = choice.query.with_(protocol=protocol)
+        every = select_rows(session, whole)
         for subset in [one.key for one in every.subsets] or [ALL]:
-            query = BoardQuery(split, protocol, subset)
+            query = whole.with_(subset=subset)
             selection = every if subset == ALL else select_rows(session, query)
             total = len(selection.rows)
             shown = total if subset == ALL else min(total, PAGE_ROWS)

@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL
+
 NAMES = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -142,7 +144,10 @@ class SignIn(Base):
 
 
 class Split(Base):
-    """A split that takes submissions. `truth` is a ground-truth file, `scenes` a zip of thumbnails of an open split."""
+    """A split that takes submissions. `truth` is a ground-truth file, `scenes` a zip of thumbnails of an open split.
+
+    `main_protocol` ranks the models.
+    """
 
     __tablename__ = "splits"
     __table_args__ = (UniqueConstraint("config", "name"),)
@@ -151,6 +156,7 @@ class Split(Base):
     config: Mapped[str] = mapped_column(String(40))
     name: Mapped[str] = mapped_column(String(40))
     hidden: Mapped[bool]
+    main_protocol: Mapped[str] = mapped_column(String(40), default=DEFAULT_PROTOCOL)
     closed: Mapped[bool] = mapped_column(default=False)
     truth_sha256: Mapped[str] = mapped_column(String(64))
     questions: Mapped[int]

@@ -118,6 +118,7 @@ class Worker:
         return SandboxTask(
             config=split.config,
             split=split.name,
+            main_protocol=split.main_protocol,
             hidden=split.hidden,
             truth=str(truth),
             scenes=None if scenes is None else str(scenes),

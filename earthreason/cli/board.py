@@ -20,7 +20,7 @@ def board(
     protocol: Annotated[str, typer.Option(help="Protocol of the scores; `earthreason protocols` lists them.")] = "",
     sort: Annotated[str, typer.Option(help="A score, `date`, `model` or `size`.")] = "",
     search: Annotated[str, typer.Option(help="Only rows with this text in the name of the model or team.")] = "",
-    training: Annotated[Training | None, typer.Option(help="Only models of this exposure to EarthReason.")] = None,
+    training: Annotated[Training | None, typer.Option(help="Only models of this exposure to the dataset.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Most rows to print.")] = 50,
     json_out: JsonOption = None,
 ) -> None:

@@ -22,7 +22,7 @@ KEYRING_SERVICE = "earthreason"
 
 
 class Training(StrEnum):
-    """How a model was exposed to EarthReason."""
+    """How a model was exposed to the dataset."""
 
     trained = "trained"
     few_shot = "few-shot"
@@ -40,13 +40,13 @@ def _url_option(of: str) -> Any:
 
 
 NameOption = Annotated[str, typer.Option(help="Model name shown on the board.")]
-TrainingOption = Annotated[Training, typer.Option(help="How the model was exposed to EarthReason.")]
+TrainingOption = Annotated[Training, typer.Option(help="How the model was exposed to the dataset.")]
 PaperOption = Annotated[str | None, _url_option("paper")]
 CodeOption = Annotated[str | None, _url_option("code")]
 CheckpointOption = Annotated[str | None, _url_option("checkpoint")]
 ParametersOption = Annotated[float | None, typer.Option(help="Number of parameters in millions.")]
 BackboneOption = Annotated[str, typer.Option(help="Name of the backbone.")]
-ExtraDataOption = Annotated[str, typer.Option(help="Training data beyond EarthReason.")]
+ExtraDataOption = Annotated[str, typer.Option(help="Training data beyond the dataset.")]
 DescriptionOption = Annotated[str, typer.Option(help="Text shown on the model's page.")]
 
 
@@ -85,7 +85,8 @@ def submit(
     key = f"{config}/{'val' if split == 'validation' else split}"
     client = BoardClient(server)
     with stderr().status(f"checking against the samples of {key}"):
-        answered = check_predictions(opened, client.references(key))
+        main_protocol = client.main_protocol(key)
+        answered = check_predictions(opened, client.references(key), main_protocol)
     typer.echo(f"{answered} questions answered; the file has no faults", err=True)
     if check:
         return
@@ -119,7 +120,7 @@ def submit(
     if publish:
         submission = client.publish(submission["id"])
     if report_json(json_out, submission):
-        _print_row(submission)
+        _print_row(submission, main_protocol)
 
 
 def _upload(client: Any, submission_id: str, file: Path) -> None:
@@ -174,12 +175,12 @@ def _keyring() -> Any:
     return None if isinstance(keyring.get_keyring(), keyring.backends.fail.Keyring) else keyring
 
 
-def _print_row(submission: dict[str, Any]) -> None:
+def _print_row(submission: dict[str, Any], main_protocol: str) -> None:
     from rich import box
     from rich.table import Table
 
     from earthreason.metrics.formats import format_interval, format_score
-    from earthreason.metrics.protocols import NATIVE, SEGEARTH_R1
+    from earthreason.metrics.protocols import NATIVE
     from earthreason.metrics.scores import N_ACC, OVERLAP
     from earthreason.metrics.statistics import Interval
 
@@ -189,7 +190,7 @@ def _print_row(submission: dict[str, Any]) -> None:
     table.add_column("protocol", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
-    for name in (SEGEARTH_R1.name, NATIVE.name):
+    for name in dict.fromkeys((main_protocol, NATIVE.name)):
         scores = submission["result"]["protocols"].get(name, {}).get("scores", {}).get("all", {})
         cells = []
         for column in columns:

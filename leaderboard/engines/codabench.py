@@ -11,10 +11,11 @@ from typing import Any
 import yaml
 
 from earthreason.files import private_path
+from earthreason.metrics.protocols import get_protocol
+from earthreason.reports.rules import QUESTIONS
 from leaderboard.accepted import DESCRIPTION
-from leaderboard.engines.bundles import Bundle, Phase, logo, pages_of, truth_bytes
+from leaderboard.engines.bundles import Bundle, Phase, columns_of_phases, logo, pages_of, truth_bytes
 from leaderboard.engines.requirements import IMAGE, MODULES, pin_requirements
-from leaderboard.engines.scoring import COLUMNS
 from leaderboard.hidden import DECIMALS
 
 _SCORE_PROGRAM = f"""import subprocess
@@ -79,7 +80,7 @@ def _competition(phases: list[Phase], image: str, title: str) -> dict[str, Any]:
     return {
         "version": 2,
         "title": title,
-        "description": "Geospatial pixel reasoning: answer an implicit question about an overhead image with a mask.",
+        "description": "Geospatial pixel reasoning: answer a question about an overhead image with a mask.",
         "image": "logo.png",
         "terms": "pages/terms.md",
         "registration_auto_approve": True,
@@ -96,8 +97,8 @@ def _competition(phases: list[Phase], image: str, title: str) -> dict[str, Any]:
                 "key": "main",
                 "submission_rule": "Force_Best",
                 "columns": [
-                    {"title": heading, "key": key, "index": index, "sorting": "desc", "precision": decimals}
-                    for index, (key, (_, _, heading)) in enumerate(COLUMNS.items())
+                    {"title": column.title, "key": key, "index": index, "sorting": "desc", "precision": decimals}
+                    for index, (key, column) in enumerate(columns_of_phases(phases).items())
                 ],
             }
         ],
@@ -107,8 +108,8 @@ def _competition(phases: list[Phase], image: str, title: str) -> dict[str, Any]:
 def _fact_sheet() -> dict[str, Any]:
     exposure = ["trained", "few-shot", "zero-shot"]
     return {
-        "training": _question("training", "How the model was exposed to EarthReason", exposure),
-        "extra_data": _question("extra_data", "Training data beyond EarthReason", ""),
+        "training": _question("training", "How the model was exposed to the dataset", exposure),
+        "extra_data": _question("extra_data", "Training data beyond it", ""),
         "paper": _question("paper", "Paper or code (URL)", ""),
     }
 
@@ -135,10 +136,11 @@ def _task(index: int, phase: Phase) -> dict[str, Any]:
 
 
 def _phase(index: int, phase: Phase) -> dict[str, Any]:
+    asked = QUESTIONS[get_protocol(phase.main_protocol).questions]
     facts: dict[str, Any] = {
         "index": index,
         "name": phase.title,
-        "description": f"Predictions for the first question about each of {len(phase.references)} images.",
+        "description": f"Predictions for each of {len(phase.references)} images: {asked}.",
         "start": phase.start.strftime("%Y-%m-%d %H:%M:%S"),
         "max_submissions_per_day": phase.a_day,
         "max_submissions": phase.in_all,

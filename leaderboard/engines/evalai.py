@@ -13,10 +13,9 @@ import yaml
 
 from earthreason.files import private_path
 from leaderboard.accepted import DESCRIPTION, ENDINGS
-from leaderboard.engines.bundles import Bundle, Phase, logo, pages_of, truth_bytes
+from leaderboard.engines.bundles import Bundle, Phase, columns_of_phases, logo, pages_of, truth_bytes
 from leaderboard.engines.evalai_script import PHASES
 from leaderboard.engines.requirements import pin_requirements
-from leaderboard.engines.scoring import COLUMNS
 from leaderboard.hidden import DECIMALS
 
 _ENDLESS = timedelta(days=3650)
@@ -52,7 +51,7 @@ def _evaluation_script(phases: list[Phase]) -> bytes:
 
 
 def _challenge(phases: list[Phase], title: str) -> dict[str, Any]:
-    labels = [heading for _, _, heading in COLUMNS.values()]
+    labels = [column.title for column in columns_of_phases(phases).values()]
     numbered = list(enumerate(phases, start=1))
     return {
         "title": title,

@@ -48,6 +48,7 @@ class SplitBody(BaseModel):
     """A split that can be submitted to."""
 
     split: str
+    main_protocol: str = Field(description="Protocol that ranks the models; a file has to suit it.")
     hidden: bool = Field(description="Whether the labels are secret; results by question are then withheld.")
     open: bool = Field(description="Whether the split takes submissions.")
     questions: int
@@ -140,6 +141,7 @@ async def get_splits(state: Shared) -> list[SplitBody]:
     return [
         SplitBody(
             split=split.key,
+            main_protocol=split.main_protocol,
             hidden=split.hidden,
             open=not split.closed,
             questions=split.questions,

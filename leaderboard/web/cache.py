@@ -6,7 +6,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -16,11 +16,12 @@ from fastapi import Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL
 from leaderboard.board import BoardQuery
 from leaderboard.changes import Changes, changes_since, last_change
 from leaderboard.database import Database
 from leaderboard.selection import Selection, canonical, select_rows
-from leaderboard.splits import default_split
+from leaderboard.splits import NoSplitError, main_protocols
 from leaderboard.web.limits import Drawing, client_of
 from leaderboard.web.packing import choose_packing, pack
 
@@ -93,7 +94,7 @@ class Board:
         self._drawing: dict[str, anyio.Lock] = {}
         self._values: OrderedDict[Hashable, tuple[int, object]] = OrderedDict()
         self._guard = threading.Lock()
-        self._default: tuple[int, str] | None = None
+        self._splits: tuple[int, Mapping[str, str]] | None = None
 
     def changed(self) -> None:
         """Read the changes again with the next request."""
@@ -162,14 +163,25 @@ class Board:
         Raises:
             EarthReasonError: there is no split yet.
         """
-        version = await self.version()
-        if self._default is None or not self._seen.is_valid(self._default[0], ()):
-            self._default = version, await anyio.to_thread.run_sync(self._read_default_split)
-        return self._default[1]
+        splits = await self._main_protocols()
+        if not splits:
+            raise NoSplitError
+        return next(iter(splits))
 
-    def _read_default_split(self) -> str:
+    async def main_protocol(self, split: str) -> str:
+        """Return the main protocol of a split; the default one if there is no such split."""
+        return (await self._main_protocols()).get(split, DEFAULT_PROTOCOL)
+
+    async def _main_protocols(self) -> Mapping[str, str]:
+        """Return the main protocol by split, first that of the split that the board opens with."""
+        version = await self.version()
+        if self._splits is None or not self._seen.is_valid(self._splits[0], ()):
+            self._splits = version, await anyio.to_thread.run_sync(self._read_main_protocols)
+        return self._splits[1]
+
+    def _read_main_protocols(self) -> Mapping[str, str]:
         with self._database.read() as session:
-            return default_split(session)
+            return main_protocols(session)
 
     async def respond(
         self, request: Request, key: object, shows: Collection[str], media_type: str, draw: Callable[[], str]

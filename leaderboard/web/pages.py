@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import PROTOCOLS
 from leaderboard.board import PAGE_ROWS
-from leaderboard.model_results import fold_name, key_of_model
+from leaderboard.changes import key_of_model
+from leaderboard.listing import fold_name
 from leaderboard.selection import read_table
 from leaderboard.splits import get_split, list_splits
 from leaderboard.submissions import NotThereError, RefusedError, find_submission, is_owner, latest_result
@@ -36,7 +37,7 @@ async def get_table(request: Request, state: Shared, query: Resolved, page: Page
             last = max(1, -(-len(selection.rows) // PAGE_ROWS))
             start = (min(page, last) - 1) * PAGE_ROWS
             table = read_table(session, selection, start, start + PAGE_ROWS)
-            splits = [SplitChoice(split.key, split.hidden) for split in list_splits(session)]
+            splits = [SplitChoice(split.key, split.hidden, split.main_protocol) for split in list_splits(session)]
         return draw("board.html", LINKS, state.settings.title, **board_view(table, query, splits))
 
     return await state.board.respond(request, (query, page), (query.split,), HTML, show)
@@ -89,12 +90,12 @@ async def get_comparison(
     request: Request,
     state: Shared,
     ids: Annotated[list[str], Query(max_length=12)] = [],  # noqa: B006
-    protocol: Annotated[str, Query(max_length=40)] = "segearth-r1",
+    protocol: Annotated[str, Query(max_length=40)] = "",
 ) -> Response:
     if not 2 <= len(set(ids)) <= 4:
         raise RefusedError("choose two to four models to compare", status=400)
     chosen = [check_id(one) for one in dict.fromkeys(ids)]
-    if protocol not in PROTOCOLS:
+    if protocol and protocol not in PROTOCOLS:
         raise RefusedError(f"there is no protocol {protocol!r}", status=404)
 
     def show() -> str:

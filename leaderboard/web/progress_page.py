@@ -22,7 +22,7 @@ router = APIRouter(default_response_class=HTMLResponse)
 @router.get("/progress")
 async def get_progress(request: Request, state: Shared, query: Resolved) -> Response:
     """The filters of the table are left out: progress is that of all rows."""
-    chosen = query.unfiltered().ranked()
+    chosen = query.whole_split()
 
     def show() -> str:
         with state.database.read() as session:

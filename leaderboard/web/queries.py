@@ -23,7 +23,7 @@ class _BoardParameters(BaseModel):
         max_length=81,
         description="Split name from `/api/splits`; default: the one that the board opens with.",
     )
-    protocol: str = Field(default="segearth-r1", max_length=40)
+    protocol: str = Field(default="", max_length=40, description="Default: the main protocol of the split.")
     subset: str = Field(default=ALL, max_length=200)
     training: Literal[""] | Training = ""
     since: str = Field(
@@ -60,7 +60,9 @@ async def resolve(state: Shared, given: BoardParameters) -> BoardQuery:
         UnknownNameError: the split, protocol or column does not exist.
     """
     split = given.split or await state.board.default_split()
-    return check_query(BoardQuery(**{**given.model_dump(), "split": split, "largest": given.largest or None}))
+    main = await state.board.main_protocol(split)
+    chosen = {"split": split, "main_protocol": main, "protocol": given.protocol or main}
+    return check_query(BoardQuery(**{**given.model_dump(), **chosen, "largest": given.largest or None}))
 
 
 Resolved = Annotated[BoardQuery, Depends(resolve)]

@@ -60,7 +60,7 @@ class ServerLinks:
         return f"/api/board{'' if form == 'json' else f'.{form}'}?{_parameters(query)}"
 
     def progress(self, query: BoardQuery) -> str:
-        return f"/progress?{_parameters(query.unfiltered().ranked())}"
+        return f"/progress?{_parameters(query.whole_split())}"
 
     def wins(self, query: BoardQuery) -> str:
         return f"/wins?{_parameters(query.ranked())}"
@@ -79,7 +79,7 @@ NOT_KEPT = {"Cache-Control": "no-store"}
 
 def _parameters(query: BoardQuery) -> str:
     """Encode what differs from the default query as a query string."""
-    plain = asdict(BoardQuery(query.split))
+    plain = asdict(BoardQuery.of_split(query.split, query.main_protocol))
     given = {key: value for key, value in asdict(query).items() if key == "split" or value != plain[key]}
     texts = {bool: lambda value: str(value).lower(), float: "{:g}".format}
     return urlencode({key: texts.get(type(value), str)(value) for key, value in given.items()})

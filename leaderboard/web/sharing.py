@@ -11,7 +11,8 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from earthreason.metrics.protocols import DEFAULT_PROTOCOL, get_protocol
+from earthreason.data.configs import DEFAULT_CONFIG
+from earthreason.metrics.protocols import get_protocol
 from earthreason.metrics.scores import GIOU
 from leaderboard.board import BoardEntry, digits
 from leaderboard.entries import entry_of
@@ -80,14 +81,15 @@ def _moment(seconds: float) -> str:
 
 @router.get("/models/{submission_id}/badge.svg")
 async def get_badge(request: Request, state: Shared, submission_id: ShownId) -> Response:
-    """A picture with the official gIoU of a row, for a README."""
+    """A picture with the gIoU of a row under the main protocol, for a README."""
 
     def show() -> str:
         with state.database.read() as session:
             record = _entry(session, submission_id).record
-            estimate = record.estimate(DEFAULT_PROTOCOL, ALL, GIOU.name)
+            estimate = record.estimate(record.main_protocol, ALL, GIOU.name)
+            benchmark = "EarthReason" if record.config == DEFAULT_CONFIG else record.config
             value = percent(None if estimate is None else estimate.value, digits(record))
-            return draw_badge(f"EarthReason {record.split}", f"gIoU {value}")
+            return draw_badge(f"{benchmark} {record.split}", f"gIoU {value}")
 
     answer = await state.board.respond(request, submission_id, (submission_id,), "image/svg+xml", show)
     answer.headers.update(_OF_ALL)
@@ -160,8 +162,8 @@ def _shown(entry: BoardEntry) -> dict[str, Any]:
         "entry": entry,
         "record": record,
         "split": f"{record.config}/{record.split}",
-        "estimate": record.estimate(DEFAULT_PROTOCOL, ALL, GIOU.name),
-        "protocol": get_protocol(DEFAULT_PROTOCOL),
+        "estimate": record.estimate(record.main_protocol, ALL, GIOU.name),
+        "protocol": get_protocol(record.main_protocol),
     }
 
 

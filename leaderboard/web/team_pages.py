@@ -12,7 +12,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
-from earthreason.metrics.protocols import SEGEARTH_R1
 from earthreason.metrics.scores import GIOU
 from leaderboard.accepted import DESCRIPTION, ENDINGS
 from leaderboard.board import PAGE_ROWS
@@ -32,8 +31,6 @@ from leaderboard.web.state import COOKIE, Browser, Shared, State, check_token
 from leaderboard.web.uploads import pieces_of, spool, store
 
 router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
-_HEADLINE = ("protocols", SEGEARTH_R1.name, "scores", ALL, GIOU.name, 0)
-"""Where a result holds the score that `/mine` shows."""
 
 
 class SubmissionForm(DescriptionForm):
@@ -152,12 +149,17 @@ async def get_mine(request: Request, state: Shared, caller: Browser, page: PageN
 def _headlines(session: Session, submissions: Sequence[Submission]) -> dict[str, float | None]:
     """Read one score of each scored submission's newest result, without the rest of the result."""
     hidden = {submission.id: submission.split.hidden for submission in submissions if submission.state == SCORED}
-    found = (
-        select(ScoredResult.submission_id, ScoredResult.record[_HEADLINE].as_float())
-        .where(ScoredResult.submission_id.in_(hidden))
-        .order_by(ScoredResult.generation)
-    )
-    return {one: round(value, DECIMALS) if hidden[one] else value for one, value in session.execute(found)}
+    scores: dict[str, float | None] = {}
+    for main in {submission.split.main_protocol for submission in submissions}:
+        ids = [one.id for one in submissions if one.id in hidden and one.split.main_protocol == main]
+        place = ("protocols", main, "scores", ALL, GIOU.name, 0)
+        found = (
+            select(ScoredResult.submission_id, ScoredResult.record[place].as_float())
+            .where(ScoredResult.submission_id.in_(ids))
+            .order_by(ScoredResult.generation)
+        )
+        scores |= {one: round(value, DECIMALS) if hidden[one] else value for one, value in session.execute(found)}
+    return scores
 
 
 @router.post("/mine/{submission_id}", max_body_size=SMALL_FORM)

@@ -20,7 +20,7 @@ from leaderboard.exports import FORMATS
 from leaderboard.model_results import ModelResults, results_of_model
 from leaderboard.published import GRADES, columns_of, load_published
 from leaderboard.records import ALL, CURVE, ResultRecord, ScoreEstimate, Subset
-from leaderboard.scoring import DETAILED, read_details
+from leaderboard.scoring import read_details
 from leaderboard.submissions import RefusedError, find_submission, latest_result
 from leaderboard.tables import PUBLIC, ScoredResult, Submission
 from leaderboard.web.plots import draw_radar
@@ -39,6 +39,12 @@ class SplitChoice:
 
     key: str
     hidden: bool
+    main_protocol: str
+
+    @property
+    def query(self) -> BoardQuery:
+        """The first table of the split."""
+        return BoardQuery.of_split(self.key, self.main_protocol)
 
 
 def board_view(table: BoardTable, query: BoardQuery, splits: Sequence[SplitChoice]) -> dict[str, Any]:
@@ -88,33 +94,27 @@ def _printed(query: BoardQuery) -> list[dict[str, Any]]:
 
 def record_view(record: ResultRecord) -> dict[str, Any]:
     """Collect the values of a result on a model page."""
-    official = DETAILED[0].name
+    main = record.main_protocol
     scores = [
         {"title": METRICS[name].title, "estimate": estimate}
-        for name, estimate in record.protocols[official].scores[ALL].items()
+        for name, estimate in record.protocols[main].scores[ALL].items()
     ]
     groups: dict[str, list[dict[str, Any]]] = {}
     for subset in record.subsets:
         if subset.breakdown:
-            cells = record.protocols[official].scores.get(subset.key, {})
+            cells = record.protocols[main].scores.get(subset.key, {})
             groups.setdefault(subset.breakdown, []).append({"subset": subset, "cells": cells})
     protocols = [
         {
             "protocol": protocol,
-            "rules": describe_rules(protocol, get_protocol(official)),
+            "rules": describe_rules(protocol, get_protocol(main)),
             "cells": record.protocols[name].scores[ALL] if name in record.protocols else {},
             "reason": record.not_scored.get(name, ""),
         }
         for name, protocol in PROTOCOLS.items()
     ]
-    return {
-        "record": record,
-        "scores": scores,
-        "groups": groups,
-        "radar": _radar([record], official),
-        "protocols": protocols,
-        "curve_edges": CURVE,
-    }
+    shown = {"scores": scores, "groups": groups, "protocols": protocols, "curve_edges": CURVE}
+    return {"record": record, "main": get_protocol(main), "radar": _radar([record], main), **shown}
 
 
 def entry_view(entry: BoardEntry, results: ModelResults) -> dict[str, Any]:
@@ -146,7 +146,8 @@ def model_view(session: Session, submission: Submission, result: ScoredResult, o
 def compare_view(session: Session, ids: Sequence[str], protocol: str, keep: Keep) -> dict[str, Any]:
     """Collect the values of a comparison; where counts are stored, add paired tests against the first model.
 
-    `keep` remembers the tests of two models, which take most of the time.
+    `protocol` is that of the scores, "" for the main one of the split. `keep` remembers the tests of two models, which
+    take most of the time.
 
     Raises:
         RefusedError: the models belong to different splits.
@@ -154,6 +155,7 @@ def compare_view(session: Session, ids: Sequence[str], protocol: str, keep: Keep
     submissions = [find_submission(session, one, None) for one in ids]
     if len({submission.split_id for submission in submissions}) > 1:
         raise RefusedError("these models were scored on different splits; compare models of one split", status=400)
+    protocol = protocol or submissions[0].split.main_protocol
     results = [latest_result(session, submission) for submission in submissions]
     scored = [result for result in results if result is not None]
     entries = [entry_of(submission, result) for submission, result in zip(submissions, scored, strict=True)]

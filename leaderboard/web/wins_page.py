@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import get_protocol
 from leaderboard.board import BoardQuery, RowFacts
-from leaderboard.scoring import DETAILED, read_details
+from leaderboard.scoring import detailed_protocols, read_details
 from leaderboard.selection import read_table
 from leaderboard.splits import get_split, list_splits
 from leaderboard.tables import ScoredResult, Submission
@@ -34,7 +34,7 @@ async def get_wins(request: Request, state: Shared, query: Resolved) -> Response
             values = {
                 "query": query,
                 "protocol": get_protocol(query.protocol),
-                "protocols": DETAILED,
+                "protocols": [get_protocol(name) for name in detailed_protocols(query.main_protocol)],
                 "splits": list_splits(session),
                 "hidden": split.hidden,
                 "most": MOST_MODELS,

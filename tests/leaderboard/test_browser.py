@@ -70,7 +70,7 @@ def test_token_form_command_line_table_sorting_comparison_model_page(browser, pr
     page.get_by_role("button", name="Sign in").click()
     page.get_by_label("File").set_input_files(files["saliency"])
     page.get_by_label("Name").fill("Saliency")
-    page.get_by_label("Exposure to EarthReason").select_option("zero-shot")
+    page.get_by_label("Exposure to the dataset").select_option("zero-shot")
     page.get_by_label("Paper").fill("https://example.org/saliency")
     page.get_by_role("button", name="Submit", exact=True).click()
     page.wait_for_selector("button:has-text('Publish')", timeout=90_000)  # the page looks again by itself

@@ -20,7 +20,7 @@ from leaderboard.engines.bundles import phases_of
 from leaderboard.engines.codabench import write_codabench
 from leaderboard.engines.evalai import write_evalai
 from leaderboard.engines.requirements import IMAGE, pin_requirements
-from leaderboard.engines.scoring import detailed_page, find_predictions, score_file
+from leaderboard.engines.scoring import PhaseFacts, detailed_page, find_predictions, score_file
 from tests.leaderboard.toys import make_predictions
 
 START = datetime(2026, 1, 1)
@@ -230,7 +230,7 @@ def test_the_masks_of_a_submission_are_found_in_the_folder_that_holds_them_all(t
 def test_scores_of_few_images_have_no_interval_on_the_detailed_page(tmp_path, references):
     write_references(tmp_path / "truth.json", references)
     (tmp_path / "preds.json").write_bytes(make_predictions(references))
-    page = detailed_page(score_file(tmp_path / "truth.json", tmp_path / "preds.json", "val", hidden=False))
+    page = detailed_page(score_file(tmp_path / "truth.json", tmp_path / "preds.json", PhaseFacts("val", hidden=False)))
     assert "<td>N-acc<td>0.00<td>fewer than 10 images</tr>" in page  # every tenth of 40 images has no target
     assert "- to -" not in page
 

@@ -3,10 +3,9 @@
 import pytest
 from sqlalchemy import delete, select, update
 
-from leaderboard.changes import changes_since, last_change
+from leaderboard.changes import changes_since, key_of_model, last_change
 from leaderboard.jobs import queue_again
 from leaderboard.listing import FORM, refresh
-from leaderboard.model_results import key_of_model
 from leaderboard.tables import BoardChange, ListedRow, ListedScore, Submission, Version
 from leaderboard.versions import count_change
 from tests.leaderboard.toys import make_predictions

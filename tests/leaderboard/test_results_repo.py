@@ -65,7 +65,7 @@ def better(content):
         ("result.json", lambda c: c.update(dataset_sha256="1" * 64), "another ground truth"),
         ("result.json", lambda c: c.update(extra=1), "extra"),
         ("result.json", lambda c: c["protocols"].update(mine=c["protocols"]["native"]), "unknown protocol"),
-        ("result.json", lambda c: c["protocols"].pop("segearth-r1"), "official protocol"),
+        ("result.json", lambda c: c["protocols"].pop("segearth-r1"), "main protocol, segearth-r1"),
         ("result.json", lambda c: c["protocols"]["native"].update(grid="stretch-2"), "compared on stretch-2"),
         (
             "result.json",
