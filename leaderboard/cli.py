@@ -153,8 +153,13 @@ def add_split(
         Path | None, typer.Option("--ground-truth", help="Read the labels from this ground-truth file instead.")
     ] = None,
     open_labels: Annotated[
-        bool, typer.Option("--open/--hidden", help="Whether the labels are public or secret.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--open/--hidden",
+            help="Whether the labels are public or secret.",
+            show_default="hidden; a split that is there stays as it is",
+        ),
+    ] = None,
 ) -> None:
     """Add a split or replace its ground truth. Replacing it scores every submission to the split again.
 
@@ -162,19 +167,27 @@ def add_split(
     """
     import re
 
-    from leaderboard.splits import NAME_PATTERN, content_of, content_of_file, put_split
+    from earthreason.data.schema import short_split
+    from leaderboard.splits import NAME_PATTERN, content_of, content_of_file, find_split, put_split
 
+    name = short_split(name)  # validation and val are one split, not two with limits of their own
     for part in (config, name):
         if not re.fullmatch(NAME_PATTERN, part):
             raise EarthReasonError(f"{part!r}: a split's name may contain letters, digits, '.', '_' and '-'")
+    database = _database()
+    with database.read() as session:
+        before = find_split(session, config, name)
+    hidden = not open_labels if open_labels is not None else before is None or before.hidden
     with stderr().status("reading the ground truth"):
-        hidden = not open_labels
         content = content_of_file(ground_truth) if ground_truth else content_of(config, name, data_dir, hidden=hidden)
-    with _database().write() as session:
+    with database.write() as session:
         split, again = put_split(session, config, name, content, hidden=hidden)
         kind = "hidden" if split.hidden else "open"
+        changed = "" if before is None or before.hidden == hidden else f", before {'open' if hidden else 'hidden'}"
         stdout().print(
-            f"{split.key}: {split.questions} questions, {split.empty_targets} images without a target, labels {kind}"
+            f"{split.key}: {split.questions} questions, {split.empty_targets} images without a target, "
+            f"labels {kind}{changed}",
+            soft_wrap=True,
         )
         if again:
             stdout().print(f"{again} submissions will be scored again")
@@ -202,7 +215,7 @@ def list_all_splits(json_out: JsonOption = None) -> None:
             bits = split["bits_per_submission"]
             hidden = "" if bits is None else f" (a submission tells at most {bits:.1f} bits of them)"
             facts = f"{split['questions']} questions, labels {'open' if bits is None else 'hidden'}{hidden}"
-            stdout().print(f"{split['split']}: {facts}{', closed' if split['closed'] else ''}")
+            stdout().print(f"{split['split']}: {facts}{', closed' if split['closed'] else ''}", soft_wrap=True)
 
 
 @splits.command("close")

@@ -80,7 +80,7 @@ def put_split(session: Session, config: str, name: str, content: SplitContent, *
         "samples": json.dumps(public_samples(references)).encode(),
         "scenes": content.scenes,
     }
-    split = session.scalar(select(Split).where(Split.config == config, Split.name == name).with_for_update())
+    split = find_split(session, config, name, lock=True)
     if split is None:
         split = Split(config=config, name=name, created=time.time(), **facts)
         session.add(split)
@@ -107,6 +107,12 @@ def list_splits(session: Session) -> Sequence[Split]:
     return session.scalars(select(Split).order_by(Split.id)).all()
 
 
+def find_split(session: Session, config: str, name: str, *, lock: bool = False) -> Split | None:
+    """Find a split by its two names, or return None."""
+    chosen = select(Split).where(Split.config == config, Split.name == name)
+    return session.scalar(chosen.with_for_update() if lock else chosen)
+
+
 def get_split(session: Session, key: str) -> Split:
     """Find a split by its key, `config/name`.
 
@@ -116,7 +122,7 @@ def get_split(session: Session, key: str) -> Split:
     config, _, name = key.partition("/")
     split = None
     if all(re.fullmatch(NAME_PATTERN, part) for part in (config, name)):  # a database rejects NUL characters
-        split = session.scalar(select(Split).where(Split.config == config, Split.name == name))
+        split = find_split(session, config, name)
     if split is None:
         known = [split.key for split in list_splits(session)]
         raise UnknownNameError("split", key, known)

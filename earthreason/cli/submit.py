@@ -78,11 +78,12 @@ def submit(
     Example: earthreason submit preds.json --name "My model" --training trained --split test --server https://...
     """
     from earthreason.board_client import BoardClient, check_predictions, packed
+    from earthreason.data.schema import short_split
     from earthreason.predictions.reader import open_predictions
 
     opened = open_predictions(predictions)
     config, split = chosen_split(opened.info, config, split)
-    key = f"{config}/{'val' if split == 'validation' else split}"
+    key = f"{config}/{short_split(split)}"
     client = BoardClient(server)
     with stderr().status(f"checking against the samples of {key}"):
         answered = check_predictions(opened, client.references(key))
