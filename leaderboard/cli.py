@@ -14,7 +14,7 @@ import typer
 
 from earthreason.cli.app import guard, make_app, report_json, stderr, stdout
 from earthreason.cli.options import JsonOption
-from earthreason.cli.ports import check_free
+from earthreason.cli.ports import check_free, url_of
 from earthreason.errors import EarthReasonError
 from leaderboard import people_cli, results_cli
 from leaderboard.engines import cli as engines_cli
@@ -74,7 +74,7 @@ def serve(
     check_free(host, port)
     set_up_logs()
     _database()  # fail here, once, rather than in every process
-    stderr().print(f"leaderboard: http://{host}:{port}", soft_wrap=True)
+    stderr().print(f"leaderboard: {url_of(host, port)}", soft_wrap=True, markup=False)
     web = ["web", "--host", host, "--port", str(port)]
     code = Supervisor([web, ["notify"], *[["worker"]] * workers]).run()
     if code:
@@ -292,14 +292,14 @@ def flag(
 ) -> None:
     """Flag a row as doubtful. All readers see the flag and its reason."""
     from leaderboard.submissions import set_flag
-    from leaderboard.tables import Submission
+    from leaderboard.tables import DELETED, Submission
 
     with _database().write() as session:
         stored = session.get(Submission, submission)
-        if stored is None:
+        if stored is None or stored.visibility == DELETED:
             raise EarthReasonError(f"there is no submission {submission!r}")
         set_flag(session, stored, reason)
-    stdout().print(f"{submission}: {'flagged' if reason else 'not flagged'}")
+    stdout().print(f"{submission}: {'not flagged' if reason is None else 'flagged'}")
 
 
 @app.command(context_settings=_IDS)

@@ -11,11 +11,11 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from leaderboard.submissions import RefusedError
-from leaderboard.tables import Link
+from leaderboard.tables import INVITATION, Link
 from leaderboard.tokens import hash_secret
 
-INVITATION, E_MAIL, FLOW, IDENTITY = "invitation", "e-mail", "flow", "identity"
-"""Kinds of links: IDENTITY is for an OAuth account that has yet to name its team."""
+E_MAIL, FLOW, IDENTITY = "e-mail", "flow", "identity"
+"""Kinds of links beside INVITATION: IDENTITY is for an OAuth account that has yet to name its team."""
 SECONDS = {INVITATION: 7 * 86_400, E_MAIL: 1800, FLOW: 600, IDENTITY: 1800}
 """How long each kind is valid."""
 _KEPT = 86_400

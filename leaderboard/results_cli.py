@@ -101,13 +101,17 @@ def validate(
     Example: python -m leaderboard validate results
     """
     from earthreason.predictions.reader import open_predictions
-    from leaderboard.results_repo import entry_folders, rescore
+    from leaderboard.results_repo import entry_folders, rescore, splits_of
     from leaderboard.results_repo import validate as find_faults
 
     faults = find_faults(folder)
     if predictions is not None and not faults:
         info = open_predictions(predictions).info
-        faults = rescore(folder, predictions, load_truth(info, ground_truth, None, None, data_dir))
+        chosen: list[tuple[str | None, str | None]] = []
+        if ground_truth is None:
+            chosen += splits_of(folder, predictions)
+        for config, split in chosen or [(None, None)]:
+            faults += rescore(folder, predictions, load_truth(info, ground_truth, config, split, data_dir))
     rows = len(list(entry_folders(folder)))
     if report_json(json_out, {"rows": rows, "faults": faults}):
         for fault in faults:

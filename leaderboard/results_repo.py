@@ -236,6 +236,13 @@ def _score_faults(place: str, cells: dict[str, ScoreEstimate]) -> Iterator[str]:
             yield f"{place}: {metric} is outside its interval: {[low, value, high]}"
 
 
+def splits_of(root: Path, predictions: Path) -> list[tuple[str, str]]:
+    """List configuration and split of every row about a file."""
+    sha256 = open_predictions(predictions).fingerprint()
+    records = (read_entry(folder).record for folder in entry_folders(root) if folder.name.endswith(sha256[:REVISION]))
+    return sorted({(record.config, record.split) for record in records})
+
+
 def rescore(root: Path, predictions: Path, references: References) -> list[str]:
     """Score a file again and compare it with every row about it; return one line per figure that differs.
 

@@ -310,12 +310,13 @@ def set_flag(session: Session, submission: Submission, reason: str | None, autho
     """Flag a submission as doubtful, or remove the flag if `reason` is None.
 
     Raises:
-        RecordError: the reason is too long or not plain text.
+        RecordError: the reason is empty, too long or not plain text.
     """
     before, submission.flag = submission.flag, check_reason(reason)
     if before != submission.flag:
         note_change(session, submission, FLAGGED, author, {"flag": [before, submission.flag]})
-        tell_team(session, submission, FLAGGED_EVENT)
+        if submission.flag is not None:
+            tell_team(session, submission, FLAGGED_EVENT)
         count_change(session, submission.id)
 
 

@@ -77,10 +77,11 @@ def submit(
 
     Example: earthreason submit preds.json --name "My model" --training trained --split test --server https://...
     """
-    from earthreason.board_client import BoardClient, check_predictions, packed
+    from earthreason.board_client import BoardClient, check_predictions, check_token, packed
     from earthreason.data.schema import short_split
     from earthreason.predictions.reader import open_predictions
 
+    words = _read_card(card)
     opened = open_predictions(predictions)
     config, split = chosen_split(opened.info, config, split)
     key = f"{config}/{short_split(split)}"
@@ -102,9 +103,10 @@ def submit(
         "description": description,
         "contact": contact,
     }
-    client.token, asked = _token(client.server)
+    token, asked = _token(client.server)
+    client.token = check_token(token)
     with packed(predictions) as file:
-        submission = client.announce(key, file, metadata, _read_card(card))
+        submission = client.announce(key, file, metadata, words)
         if asked:
             _remember(client.server, client.token)
         if submission["upload"] is None:

@@ -10,22 +10,21 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from leaderboard.links import INVITATION, create_link
+from leaderboard.links import SECONDS, create_link
 from leaderboard.members import check_email, list_members, remove_member, set_role
 from leaderboard.outgoing import queue_mail
 from leaderboard.submissions import RefusedError
-from leaderboard.tables import Link, Outgoing, Token
-from leaderboard.tokens import Caller, add_token, check_team_name, revoke_token, rotate_token, sign_out_everywhere
-from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute
+from leaderboard.tables import INVITATION, Link, Outgoing, Token
+from leaderboard.tokens import Caller, add_token, check_name, revoke_token, rotate_token, sign_out_everywhere
+from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute, Number
 from leaderboard.web.joining import join_url
-from leaderboard.web.personal import FormKey, key_of_forms, personal, signed_in
+from leaderboard.web.personal import FormKey, day_of, key_of_forms, personal, signed_in
 from leaderboard.web.state import COOKIE, Browser, Shared, State
 from leaderboard.webhooks import add_webhook, list_webhooks, remove_webhook
 
 router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
 TEAM = "/team"
 _MOST_TOKENS, _MOST_INVITATIONS, _SHOWN_MESSAGES = 20, 20, 10
-Number = Annotated[int, Form()]
 
 
 @router.get(TEAM)
@@ -42,6 +41,7 @@ async def get_team(request: Request, state: Shared, caller: Browser) -> Response
         return {
             "members": list_members(session, team_id),
             "invitations": _open_invitations(session, team_id),
+            "day": day_of,
             "tokens": _tokens(session, team_id),
             "webhooks": hooks,
             "messages": session.scalars(sent.order_by(Outgoing.created.desc()).limit(_SHOWN_MESSAGES)).all(),
@@ -106,12 +106,13 @@ async def post_invitation(
     def run(session: Session) -> str:
         if len(_open_invitations(session, team_id)) >= _MOST_INVITATIONS:
             raise RefusedError(f"a team has at most {_MOST_INVITATIONS} open invitations; withdraw one first")
-        details = {"role": role}
+        details = {"role": role, "member": known.member_id, "token": known.token_id}
         secret = create_link(session, INVITATION, team_id=team_id, email=address, details=details)
         if address is not None:
             title, link = state.settings.title, join_url(state.settings, secret)
             text = f"The team {known.team} invites you to the {title} leaderboard:\n\n{link}\n\nIt is valid for a week."
-            queue_mail(session, address, f"Invitation to the {title} leaderboard", text)
+            subject, seconds = f"Invitation to the {title} leaderboard", SECONDS[INVITATION]
+            queue_mail(session, address, subject, text, seconds=seconds)
         return secret
 
     secret = await state.write(run)
@@ -160,7 +161,7 @@ async def post_token(
     known = signed_in(request, caller, key)
     if known.team_id is None:
         raise RefusedError("administrators' tokens are made on the administrators' page", status=403)
-    team_id, name = known.team_id, check_team_name(label) if label.strip() else ""
+    team_id, name = known.team_id, check_name(label, "token") if label.strip() else ""
 
     def run(session: Session) -> str:
         if len(_tokens(session, team_id)) >= _MOST_TOKENS:

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import select, update
 
 from earthreason.errors import EarthReasonError
-from leaderboard.links import INVITATION, LinkError, create_link, find_link, use_link
+from leaderboard.links import LinkError, create_link, find_link, use_link
 from leaderboard.settings import settings_from
-from leaderboard.tables import Link, Member, Outgoing
+from leaderboard.tables import INVITATION, Link, Member, Outgoing
 from leaderboard.tokens import hash_secret
 from leaderboard.web.state import COOKIE
 from tests.leaderboard.people import BASE, Browser, board_with, mail_server, mail_settings, only
@@ -227,6 +227,20 @@ def test_mails_wait_while_the_server_is_away_and_are_sent_later(settings, databa
             row = session.scalars(select(Outgoing)).one()
             assert (row.state, row.attempts, row.body) == ("given up", 4, {})
             assert "Refused" in row.outcome
+
+
+def test_a_link_is_not_sent_after_it_has_expired(mailed, database):
+    app, send, box = mailed
+    Browser(app).post("/sign-in/email", {"email": MAIL})
+    with database.write() as session:
+        row = session.scalars(select(Outgoing)).one()
+        assert row.body["until"] == pytest.approx(time.time() + 1800, abs=60)
+        row.body = {**row.body, "until": time.time() - 1}
+    send()
+    assert box.envelopes == []
+    with database.read() as session:
+        row = session.scalars(select(Outgoing)).one()
+        assert (row.state, row.body, row.outcome) == ("given up", {}, "not sent before its link expired")
 
 
 def test_a_server_with_a_password_and_one_without_encryption(settings, database, board):

@@ -19,7 +19,7 @@ from earthreason.metrics.references import write_references
 from leaderboard.cli import app
 from leaderboard.database import Database
 from leaderboard.jobs import claim_job
-from leaderboard.settings import Settings, settings_from
+from leaderboard.settings import Settings
 from leaderboard.splits import SplitContent, put_split
 from leaderboard.tables import Base, Submission
 from leaderboard.tokens import find_caller
@@ -123,31 +123,6 @@ def test_a_wrong_address_is_one_clear_line(url):
 def test_a_database_that_is_not_there_is_one_clear_line():
     with pytest.raises(EarthReasonError, match="does not answer"):
         Database("postgresql://nobody@127.0.0.1:9/none").wait(0.1)
-
-
-# --- settings --------------------------------------------------------------------------------------------------------
-
-
-def test_settings_come_from_the_environment():
-    found = settings_from({"EARTHREASON_BOARD_DAILY_LIMIT": "7", "DATABASE_URL": "sqlite:///x", "HOME": "/"})
-    assert (found.daily_limit, found.database_url) == (7, "sqlite:///x")
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("DAILY_LIMIT", "0", "DAILY_LIMIT"),
-        ("DALY_LIMIT", "1", "DALY_LIMIT"),
-        ("LEASE_SECONDS", "5", "LEASE_SECONDS must be longer than EARTHREASON_BOARD_TIME_LIMIT"),
-    ],
-)
-def test_a_wrong_setting_is_named(name, value, said):
-    with pytest.raises(EarthReasonError, match=said):
-        settings_from({f"EARTHREASON_BOARD_{name}": value})
-
-
-def test_no_setting_holds_a_secret_by_default():
-    assert "secret" not in Settings().model_dump_json()
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
