@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from leaderboard.submissions import RefusedError
@@ -79,9 +79,3 @@ def use_link(session: Session, link: Link) -> None:
     used = update(Link).where(Link.id == link.id, Link.used.is_(None)).values(used=time.time()).returning(Link.id)
     if session.execute(used).first() is None:
         raise LinkError
-
-
-def count_mailed(session: Session, email: str, seconds: float) -> int:
-    """Count the links for an e-mail address in the last seconds."""
-    since = time.time() - seconds
-    return session.scalar(select(func.count()).where(Link.email == email, Link.created > since)) or 0

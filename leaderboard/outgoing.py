@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from leaderboard.tables import Outgoing, Submission, Webhook
@@ -27,6 +27,7 @@ SCORED_EVENT, FAILED_EVENT, FLAGGED_EVENT, TEST_EVENT = (
     "submission.flagged",
     "test",
 )
+_MAILS_AN_HOUR = 3
 _LEASE_SECONDS = 120
 _KEPT_SECONDS = 14 * 86_400
 _OUTCOME = 200
@@ -58,6 +59,15 @@ def queue_mail(
     """
     body = {"subject": subject, "text": text, "until": None if seconds is None else time.time() + seconds}
     _add(session, address, body if really else {}, WAITING if really else SENT)
+
+
+def may_mail(session: Session, address: str) -> bool:
+    """Tell whether an address may be sent another e-mail this hour; those not really sent count, too."""
+    since = time.time() - 3600
+    recent = select(func.count()).where(
+        Outgoing.address == address, Outgoing.webhook_id.is_(None), Outgoing.created > since
+    )
+    return (session.scalar(recent) or 0) < _MAILS_AN_HOUR
 
 
 def queue_event(session: Session, webhook: Webhook, event: str, facts: Mapping[str, Any]) -> None:

@@ -22,14 +22,13 @@ from leaderboard.links import (
     IDENTITY,
     SECONDS,
     LinkError,
-    count_mailed,
     create_link,
     find_link,
     use_link,
 )
 from leaderboard.members import Identity, add_member, check_email, create_team, find_member
 from leaderboard.oauth import Kept, authorize_url, begin, find_provider, finish, offered
-from leaderboard.outgoing import queue_mail
+from leaderboard.outgoing import may_mail, queue_mail
 from leaderboard.settings import Settings
 from leaderboard.submissions import RefusedError
 from leaderboard.tables import INVITATION, Link, Member
@@ -43,8 +42,6 @@ from leaderboard.web.state import COOKIE, Shared, State, address_of, browser_cal
 router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
 FLOW_COOKIE = "earthreason_flow"
 _JOINING = (INVITATION, E_MAIL, IDENTITY)
-_MAILS_AN_HOUR = 3
-_HOUR = 3600.0
 _BEGUN = 0.2
 """What beginning with a provider costs of the budget for mails."""
 LinkSecret = Annotated[str, Query(max_length=100)]
@@ -82,7 +79,7 @@ async def post_email(request: Request, state: Shared, email: Annotated[str, Form
 
     def run(session: Session) -> None:
         known = find_member(session, address) is not None or settings.open_sign_up
-        really = known and count_mailed(session, address, _HOUR) < _MAILS_AN_HOUR
+        really = known and may_mail(session, address)
         secret = create_link(session, E_MAIL, email=address)
         text = (
             f"Open this link within 30 minutes to sign in to the {settings.title} leaderboard:\n\n"

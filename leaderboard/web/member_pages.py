@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from leaderboard.links import SECONDS, create_link
 from leaderboard.members import check_email, list_members, remove_member, set_role
-from leaderboard.outgoing import queue_mail
+from leaderboard.outgoing import may_mail, queue_mail
 from leaderboard.submissions import RefusedError
 from leaderboard.tables import INVITATION, Link, Outgoing, Token
 from leaderboard.tokens import Caller, add_token, check_name, revoke_token, rotate_token, sign_out_everywhere
 from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute, Number
 from leaderboard.web.joining import join_url
+from leaderboard.web.limits import client_of
 from leaderboard.web.personal import FormKey, day_of, key_of_forms, personal, signed_in
 from leaderboard.web.state import COOKIE, Browser, Shared, State
 from leaderboard.webhooks import add_webhook, list_webhooks, remove_webhook
@@ -102,10 +103,19 @@ async def post_invitation(
     address = check_email(email) if email.strip() else None
     if address is not None and state.settings.smtp_host is None:
         raise RefusedError("this board sends no e-mails; invite without an address and pass the link on", status=422)
+    if address is not None:
+        client = client_of(request)
+        state.mails.check(client, "too many e-mails were asked for from your address; wait some minutes", 1)
+        state.mails.use(client, 1)
 
     def run(session: Session) -> str:
         if len(_open_invitations(session, team_id)) >= _MOST_INVITATIONS:
             raise RefusedError(f"a team has at most {_MOST_INVITATIONS} open invitations; withdraw one first")
+        if address is not None and not may_mail(session, address):
+            raise RefusedError(
+                f"{address} has been sent enough e-mails for now; wait an hour, or invite without an address",
+                status=429,
+            )
         details = {"role": role, "member": known.member_id, "token": known.token_id}
         secret = create_link(session, INVITATION, team_id=team_id, email=address, details=details)
         if address is not None:
@@ -194,6 +204,7 @@ async def post_webhook(
     request: Request, state: Shared, caller: Browser, key: FormKey, url: Annotated[str, Form(max_length=400)]
 ) -> Response:
     known = signed_in(request, caller, key)
+    await state.check_row_changes(known)  # each new webhook is sent a message
     private = state.settings.private_webhooks
     secret = await state.write(lambda session: add_webhook(session, known, url.strip(), private=private).secret)
     return personal(state, "told.html", what="Secret that signs the webhook's messages", secret=secret, back=TEAM)

@@ -11,7 +11,7 @@ from leaderboard.mail import make_email
 from leaderboard.members import add_member, check_email, create_team
 from leaderboard.outgoing import Message
 from leaderboard.submissions import RefusedError
-from leaderboard.tables import Link, Member, Outgoing, SignIn, Team, Token
+from leaderboard.tables import Link, Member, Outgoing, SignIn, Team, Token, Webhook
 from leaderboard.tokens import hash_secret, rotate_token
 from leaderboard.web.state import COOKIE
 from tests.leaderboard.people import BASE, Browser, board_with, mail_server, mail_settings
@@ -50,6 +50,38 @@ def test_nobody_fills_a_mailbox(mailed):
     assert answers == [200] * 10 + [429] * 2
     send()
     assert sum(envelope.rcpt_tos == [MAIL] for envelope in box.envelopes) == 3
+
+
+def test_invitations_fill_no_mailbox_either_also_when_they_are_withdrawn(mailed, database):
+    app, send, box = mailed
+    ada = sign_up(app, send, box)
+    answers = []
+    for _ in range(5):
+        answers.append(ada.post("/team/invitations", {"email": "eve@evil.example"}).status_code)
+        with database.read() as session:
+            numbers = session.scalars(select(Link.id).where(Link.email == "eve@evil.example")).all()
+        for number in numbers:
+            ada.post("/team/invitations/withdraw", {"number": number})
+    assert answers == [303] * 3 + [429] * 2
+    app.state.board.mails.rate = 1e-9
+    others = [ada.post("/team/invitations", {"email": f"e{n}@evil.example"}).status_code for n in range(12)]
+    assert others[-1] == 429
+    send()
+    assert len(box.envelopes) == 1 + others.count(303) + 3
+    assert others.count(303) <= 10
+
+
+def test_adding_webhooks_without_end_floods_nobody(hand, settings, database):
+    with board_with(settings, database) as (app, _):
+        app.state.board.row_changes.rate = 1e-9
+        owner = Browser(app).sign_in(hand.tokens["alpha"])
+        answers = []
+        for n in range(32):
+            answers.append(owner.post("/team/webhooks", {"url": f"https://victim.example/{n}"}).status_code)
+            with database.read() as session:
+                number = session.scalar(select(Webhook.id))
+            owner.post("/team/webhooks/remove", {"number": number})
+    assert answers == [200] * 30 + [429] * 2
 
 
 INJECTIONS = [
