@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tempfile
 import time
 import zipfile
@@ -30,7 +31,7 @@ _FINAL = ("scored", "failed")
 _PIECE_BYTES = 1 << 18
 _ATTEMPTS = 8
 _MOST_REDIRECTS = 5
-_TIMEOUT_SECONDS = 120
+_TIMEOUT_SECONDS, _CONNECT_SECONDS = 120, 15
 _ROWS = 500
 
 
@@ -39,11 +40,12 @@ class ServerError(EarthReasonError, OSError):
 
     Attributes:
         status: HTTP status; None if there was no answer.
+        final: whether asking again cannot help, as with a certificate that is not trusted.
     """
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(self, message: str, status: int | None = None, *, final: bool = False) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.final = status, final
 
 
 def blank_references(samples: list[dict[str, Any]], source: str) -> References:
@@ -95,7 +97,7 @@ class BoardClient:
         pause: seconds before a request is repeated, and between two requests for the state of a submission.
 
     Raises:
-        EarthReasonError: the URL is neither https nor http on this machine.
+        EarthReasonError: the URL is neither https nor http on this machine, or the token cannot be one.
     """
 
     server: str
@@ -104,14 +106,12 @@ class BoardClient:
     _http: httpx.Client = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.server)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise EarthReasonError(f"{self.server}: the URL of a leaderboard begins with https://")
-        if parts.scheme == "http" and parts.hostname not in _LOCAL:
-            raise EarthReasonError(f"{self.server}: http:// would send your token unencrypted; use https://")
-        self.server = self.server.rstrip("/")
+        self.server = _check_server(self.server)
+        if self.token is not None:
+            check_token(self.token)
         # `_follow_redirects` follows redirects, so that the token does not leave the server's origin.
-        self._http = httpx.Client(follow_redirects=False, timeout=_TIMEOUT_SECONDS)
+        limits = httpx.Timeout(_TIMEOUT_SECONDS, connect=_CONNECT_SECONDS)
+        self._http = httpx.Client(follow_redirects=False, timeout=limits)
 
     def splits(self) -> list[dict[str, Any]]:
         """List the splits that take submissions."""
@@ -203,12 +203,18 @@ class BoardClient:
         return self._retry(lambda: self._ask_once(method, path, content, {"Content-Type": "application/json"}))
 
     def _retry(self, ask: Callable[[], Any]) -> Any:
-        """Repeat a request while the server is unavailable. This is safe, because all requests are idempotent."""
+        """Repeat a request while the server is unavailable. This is safe, because all requests are idempotent.
+
+        A server that does not answer at all is given up after two minutes, as it may never answer.
+        """
+        began = time.monotonic()
         for attempt in range(_ATTEMPTS - 1):
             try:
                 return ask()
             except ServerError as error:
-                if error.status not in (None, 502, 503, 504):
+                if error.final or error.status not in (None, 502, 503, 504):
+                    raise
+                if time.monotonic() - began > _TIMEOUT_SECONDS:
                     raise
             time.sleep(self.pause * 2 ** min(attempt, 4))
         return ask()
@@ -220,7 +226,8 @@ class BoardClient:
             request = self._http.build_request(method, self.server + path, content=body, headers=headers)
             answer = self._follow_redirects(self._http.send(request))
         except httpx.RequestError as error:
-            raise ServerError(f"{self.server} does not answer: {error or type(error).__name__}") from None
+            final = _is_final(error)
+            raise ServerError(f"{self.server} does not answer: {error or type(error).__name__}", final=final) from None
         if not answer.is_success:
             reason = _reason(answer)
             raise ServerError(f"{self.server} answered {answer.status_code}: {reason}", answer.status_code)
@@ -249,6 +256,48 @@ class BoardClient:
                 )
             answer = self._http.send(following)
         raise ServerError(f"{self.server} redirects more than {_MOST_REDIRECTS} times", answer.status_code)
+
+
+def _check_server(server: str) -> str:
+    """Check the URL of a leaderboard and remove a slash at its end.
+
+    Raises:
+        EarthReasonError: it cannot be one; a password in it is not shown.
+    """
+    shown = re.sub(r"//[^/@]*@", "//...@", server)
+    try:
+        parts = urlsplit(server)
+        host, port, named = parts.hostname, parts.port, parts.username is not None
+    except ValueError as error:
+        raise EarthReasonError(f"{shown}: not a URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        raise EarthReasonError(f"{shown}: the URL of a leaderboard begins with https://")
+    if named or parts.query or parts.fragment:
+        raise EarthReasonError(
+            f"{shown}: the URL of a leaderboard has no user, `?` or `#`, as in https://board.example"
+        )
+    if parts.scheme == "http" and host not in _LOCAL:
+        raise EarthReasonError(f"{shown}: http:// would send your token unencrypted; use https://")
+    return server.rstrip("/")
+
+
+def check_token(token: str) -> str:
+    """Check that a token can be sent, and return it.
+
+    Raises:
+        EarthReasonError: it has other characters than tokens have; it is not shown.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,200}", token):
+        raise EarthReasonError(
+            "the token has characters that no token has, perhaps a space or line break; copy it again"
+        )
+    return token
+
+
+def _is_final(error: httpx.RequestError) -> bool:
+    """Tell whether an error cannot mend itself. The package reports faults of TLS as connections that failed."""
+    wrong = httpx.UnsupportedProtocol | httpx.LocalProtocolError
+    return isinstance(error, wrong) or "[SSL" in str(error)
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -23,6 +23,7 @@ from earthreason.files import private_path
 from leaderboard.availability import cause_of
 from leaderboard.database import Database
 from leaderboard.listing import reconcile
+from leaderboard.private_files import SUFFIXES
 from leaderboard.tables import LISTING, Base, BoardChange, Submission
 
 FORMAT = "earthreason-leaderboard-backup/1"
@@ -32,7 +33,15 @@ _AT_ONCE = 20
 
 
 def write_backup(database: Database, target: Path) -> dict[str, int]:
-    """Write a consistent snapshot of all tables to a file that only its owner can read; return row counts by table."""
+    """Write a consistent snapshot of all tables to a file that only its owner can read; return row counts by table.
+
+    Raises:
+        EarthReasonError: the file is one of the database's own.
+    """
+    if database.file is not None:
+        own = [Path(f"{database.file}{suffix}").resolve() for suffix in SUFFIXES]
+        if target.resolve() in own:
+            raise EarthReasonError(f"{target} is the database itself; give the backup another name")
     counts = {}
     with private_path(target) as temporary, database.read() as session:
         if not database.is_sqlite:

@@ -14,7 +14,7 @@ import typer
 
 from earthreason.cli.app import guard, make_app, report_json, stderr, stdout
 from earthreason.cli.options import JsonOption
-from earthreason.cli.ports import check_free
+from earthreason.cli.ports import check_free, url_of
 from earthreason.errors import EarthReasonError
 from leaderboard import people_cli, results_cli
 from leaderboard.engines import cli as engines_cli
@@ -74,7 +74,7 @@ def serve(
     check_free(host, port)
     set_up_logs()
     _database()  # fail here, once, rather than in every process
-    stderr().print(f"leaderboard: http://{host}:{port}", soft_wrap=True)
+    stderr().print(f"leaderboard: {url_of(host, port)}", soft_wrap=True, markup=False)
     web = ["web", "--host", host, "--port", str(port)]
     code = Supervisor([web, ["notify"], *[["worker"]] * workers]).run()
     if code:
@@ -153,8 +153,13 @@ def add_split(
         Path | None, typer.Option("--ground-truth", help="Read the labels from this ground-truth file instead.")
     ] = None,
     open_labels: Annotated[
-        bool, typer.Option("--open/--hidden", help="Whether the labels are public or secret.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--open/--hidden",
+            help="Whether the labels are public or secret.",
+            show_default="hidden; a split that is there stays as it is",
+        ),
+    ] = None,
     protocol: results_cli.MainProtocolOption = None,
 ) -> None:
     """Add a split, or replace its ground truth or protocol, which scores every submission to the split again.
@@ -163,23 +168,29 @@ def add_split(
     """
     import re
 
+    from earthreason.data.schema import short_split
     from earthreason.metrics.protocols import get_protocol
-    from leaderboard.splits import NAME_PATTERN, content_of, content_of_file, put_split
+    from leaderboard.splits import NAME_PATTERN, content_of, content_of_file, find_split, put_split
 
     if protocol is not None:
         get_protocol(protocol)
+    name = short_split(name)  # validation and val are one split, not two with limits of their own
     for part in (config, name):
         if not re.fullmatch(NAME_PATTERN, part):
             raise EarthReasonError(f"{part!r}: a split's name may contain letters, digits, '.', '_' and '-'")
+    database = _database()
+    with database.read() as session:
+        before = find_split(session, config, name)
+    hidden = not open_labels if open_labels is not None else before is None or before.hidden
     with stderr().status("reading the ground truth"):
-        hidden = not open_labels
         content = content_of_file(ground_truth) if ground_truth else content_of(config, name, data_dir, hidden=hidden)
-    with _database().write() as session:
+    with database.write() as session:
         split, again = put_split(session, config, name, content, hidden=hidden, main_protocol=protocol)
         kind = "hidden" if split.hidden else "open"
+        changed = "" if before is None or before.hidden == hidden else f", before {'open' if hidden else 'hidden'}"
         stdout().print(
-            f"{split.key}: {split.questions} questions, {split.empty_targets} images without a target, labels {kind}, "
-            f"ranked by {split.main_protocol}",
+            f"{split.key}: {split.questions} questions, {split.empty_targets} images without a target, "
+            f"labels {kind}{changed}, ranked by {split.main_protocol}",
             soft_wrap=True,
         )
         if again:
@@ -286,14 +297,14 @@ def flag(
 ) -> None:
     """Flag a row as doubtful. All readers see the flag and its reason."""
     from leaderboard.submissions import set_flag
-    from leaderboard.tables import Submission
+    from leaderboard.tables import DELETED, Submission
 
     with _database().write() as session:
         stored = session.get(Submission, submission)
-        if stored is None:
+        if stored is None or stored.visibility == DELETED:
             raise EarthReasonError(f"there is no submission {submission!r}")
         set_flag(session, stored, reason)
-    stdout().print(f"{submission}: {'flagged' if reason else 'not flagged'}")
+    stdout().print(f"{submission}: {'not flagged' if reason is None else 'flagged'}")
 
 
 @app.command(context_settings=_IDS)

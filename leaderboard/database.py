@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,22 +14,23 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, insert, text, update
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, text, update
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
-from leaderboard.availability import naming_the_cause
+from leaderboard.availability import Cause, cause_of, naming_the_cause
 from leaderboard.listing import bring_up_to_date, is_up_to_date
 from leaderboard.private_files import keep_private
-from leaderboard.tables import Upload, Version
+from leaderboard.tables import Base, Upload, Version
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "head"
 _NO_FILE = "0" * 64
 LOCK_SECONDS = 20
 """Longest wait for another process that writes to a SQLite file."""
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 _MIGRATION_LOCK = 7_351_004_961  # any number that no other program locks
 
 
@@ -35,17 +38,19 @@ class Database:
     """A SQLite or PostgreSQL database. The files of SQLite, which hold labels, are made readable by their owner only.
 
     Attributes:
-        file: file of a SQLite database; None for one in memory, and for PostgreSQL.
+        file: file of a SQLite database; None for PostgreSQL.
 
     Raises:
-        EarthReasonError: the URL is invalid, or the kind of database is not supported.
+        EarthReasonError: the URL is invalid, the kind of database is not supported, or the file is not a board's.
     """
 
     def __init__(self, url: str) -> None:
         try:
             self.url = make_url(url)
-        except ArgumentError:
-            raise EarthReasonError(f"DATABASE_URL is not a database URL: {url[:20]}...") from None
+        except (ArgumentError, ValueError):  # the URL is not shown, because it may hold a password
+            raise EarthReasonError(
+                "DATABASE_URL is not a database URL, such as sqlite:///board.sqlite3 or postgresql://user@host/board"
+            ) from None
         if self.url.drivername in ("postgres", "postgresql"):
             self.url = self.url.set(drivername="postgresql+psycopg")
         if self.url.drivername not in ("sqlite", "postgresql+psycopg"):
@@ -53,7 +58,7 @@ class Database:
         self.file = _file_of(self.url)
         if self.file is not None:
             keep_private(self.file)
-        self.engine = _open_engine(self.url.render_as_string(hide_password=False))
+        self.engine = _open_engine(self.url, self.file)
 
     @property
     def is_sqlite(self) -> bool:
@@ -87,7 +92,7 @@ class Database:
             revision: version of the tables; "head" is the newest.
 
         Raises:
-            EarthReasonError: the tables were made by a newer version of this program.
+            EarthReasonError: the tables were made by a newer version of this program, or by another program.
         """
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
@@ -107,6 +112,8 @@ class Database:
             if not self.is_sqlite:  # SQLite's write transaction is exclusive already
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             current = MigrationContext.configure(connection).get_current_revision()
+            if current is None:
+                _check_no_tables(connection)
             known = {script.revision for script in scripts.walk_revisions()}
             if current is not None and current not in known:
                 raise EarthReasonError(
@@ -146,32 +153,61 @@ class Database:
             try:
                 with self.engine.connect() as connection:
                     connection.execute(text("SELECT 1"))
-            except OperationalError as error:
-                if time.monotonic() > deadline:
+            except DBAPIError as error:
+                cause = cause_of(error)
+                if cause is Cause.DAMAGED or time.monotonic() > deadline:
                     reason = str(error.orig).strip().splitlines()[0]
-                    raise EarthReasonError(f"the database does not answer: {reason}") from None
+                    place = "" if self.file is None else f" ({self.file})"
+                    raise EarthReasonError(f"{(cause or Cause.ABSENT).sentence}: {reason}{place}") from None
                 time.sleep(0.2)
             else:
                 return
 
 
 def _file_of(url: URL) -> Path | None:
-    name = url.database or ""
-    if not url.drivername.startswith("sqlite") or name in ("", ":memory:") or name.startswith("file:"):
+    """Return the file of a SQLite database.
+
+    Raises:
+        EarthReasonError: the database would be in memory, where each process has its own.
+    """
+    if not url.drivername.startswith("sqlite"):
         return None
+    name = url.database or ""
+    if name in ("", ":memory:") or name.startswith("file:"):
+        raise EarthReasonError("DATABASE_URL: a board needs a file; write it as sqlite:///board.sqlite3")
     return Path(name)
 
 
-def _open_engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
+def _check_no_tables(connection: Connection) -> None:
+    """Check that tables which bear the names of ours are not those of another program.
+
+    Raises:
+        EarthReasonError: they are.
+    """
+    taken = sorted(set(inspect(connection).get_table_names()) & set(Base.metadata.tables))
+    if taken:
+        raise EarthReasonError(
+            f"DATABASE_URL: another program has tables here ({', '.join(taken)}); use a database of its own"
+        )
+
+
+def _open_engine(url: URL, file: Path | None) -> Engine:
+    if file is None:
         return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
-    engine = create_engine(url, connect_args={"timeout": LOCK_SECONDS}, pool_size=10, max_overflow=20)
+    engine = create_engine(url, creator=lambda: _open_file(file), pool_size=10, max_overflow=20)
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _: object) -> None:
+    def _configure(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # we begin transactions ourselves, see below
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        record.info["immutable"] = _is_immutable(file)
+        pragmas = ("foreign_keys=ON",) if record.info["immutable"] else _PRAGMAS
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "checkin")
+    def _open_again(connection: Any, record: Any) -> None:
+        if record.info.get("immutable") and connection is not None:  # the disk may be writable by then
+            record.invalidate()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -180,3 +216,14 @@ def _open_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _is_immutable(file: Path) -> bool:
+    """Tell whether nobody can change a database: its disk is read-only, and no process has left a log of changes."""
+    return not os.access(file.absolute().parent, os.W_OK) and not file.with_name(f"{file.name}-wal").exists()
+
+
+def _open_file(file: Path) -> sqlite3.Connection:
+    """Open a file. SQLite cannot make the files that it shares with other processes on a read-only disk."""
+    address = f"{file.absolute().as_uri()}?{'immutable=1' if _is_immutable(file) else 'mode=rwc'}"
+    return sqlite3.connect(address, uri=True, timeout=LOCK_SECONDS, check_same_thread=False)

@@ -7,15 +7,15 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from leaderboard.submissions import RefusedError
-from leaderboard.tables import Link
+from leaderboard.tables import INVITATION, Link
 from leaderboard.tokens import hash_secret
 
-INVITATION, E_MAIL, FLOW, IDENTITY = "invitation", "e-mail", "flow", "identity"
-"""Kinds of links: IDENTITY is for an OAuth account that has yet to name its team."""
+E_MAIL, FLOW, IDENTITY = "e-mail", "flow", "identity"
+"""Kinds of links beside INVITATION: IDENTITY is for an OAuth account that has yet to name its team."""
 SECONDS = {INVITATION: 7 * 86_400, E_MAIL: 1800, FLOW: 600, IDENTITY: 1800}
 """How long each kind is valid."""
 _KEPT = 86_400
@@ -79,9 +79,3 @@ def use_link(session: Session, link: Link) -> None:
     used = update(Link).where(Link.id == link.id, Link.used.is_(None)).values(used=time.time()).returning(Link.id)
     if session.execute(used).first() is None:
         raise LinkError
-
-
-def count_mailed(session: Session, email: str, seconds: float) -> int:
-    """Count the links for an e-mail address in the last seconds."""
-    since = time.time() - seconds
-    return session.scalar(select(func.count()).where(Link.email == email, Link.created > since)) or 0

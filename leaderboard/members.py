@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from leaderboard.submissions import RefusedError
 from leaderboard.tables import Link, Member, SignIn, Team, Token
-from leaderboard.tokens import OWNER, Caller, check_team_name
+from leaderboard.tokens import OWNER, Caller, check_name, check_team_name, find_team, withdraw_invitations
 
 MAX_EMAIL = 254
 MOST_MEMBERS = 50
@@ -48,7 +48,7 @@ def create_team(session: Session, name: str) -> Team:
         EarthReasonError: the name is empty or not plain text.
     """
     name = check_team_name(name)
-    if session.scalar(select(Team.id).where(func.lower(Team.name) == name.lower())) is not None:
+    if find_team(session, name) is not None:
         raise RefusedError(f"there is a team called {name!r} already; choose another name, or ask it for an invitation")
     team = Team(name=name, created=time.time())
     session.add(team)
@@ -73,7 +73,7 @@ def add_member(
         raise RefusedError(f"a team has at most {MOST_MEMBERS} members")
     member = Member(
         team_id=team.id,
-        name=check_team_name(name),
+        name=check_name(name, "person"),
         email=email,
         issuer=identity and identity.issuer,
         subject=identity and identity.subject,
@@ -113,7 +113,7 @@ def own_member(session: Session, caller: Caller, member_id: int) -> Member:
 
 
 def remove_member(session: Session, caller: Caller, member_id: int) -> None:
-    """Remove a member with its tokens, sign-ins and the links of its address. Owners may, and everyone may leave.
+    """Remove a member with its tokens, sign-ins, invitations and the links of its address. Everyone may leave.
 
     Raises:
         RefusedError: the caller may not, or no owner would be left.
@@ -131,11 +131,12 @@ def remove_member(session: Session, caller: Caller, member_id: int) -> None:
     session.execute(ended.values(revoked=func.coalesce(Token.revoked, time.time()), member_id=None))
     if member.email is not None:
         session.execute(delete(Link).where(Link.email == member.email, Link.team_id.is_(None)))
+    withdraw_invitations(session, member.team_id, member=member_id)
     session.delete(member)
 
 
 def set_role(session: Session, caller: Caller, member_id: int, role: str) -> None:
-    """Make a member an owner, or an owner a member.
+    """Make a member an owner, or an owner a member, whose invitations end.
 
     Raises:
         RefusedError: the caller is not an owner, or no owner would be left.
@@ -147,4 +148,6 @@ def set_role(session: Session, caller: Caller, member_id: int, role: str) -> Non
     owners = [one.id for one in list_members(session, member.team_id) if one.role == OWNER]
     if role != OWNER and owners == [member_id]:
         raise RefusedError("a team needs an owner; make another member an owner first")
+    if role != OWNER:
+        withdraw_invitations(session, member.team_id, member=member_id)
     member.role = role

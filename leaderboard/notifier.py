@@ -7,7 +7,7 @@ import threading
 
 from leaderboard.availability import UnavailableError
 from leaderboard.database import Database
-from leaderboard.logs import say
+from leaderboard.logs import log, say
 from leaderboard.mail import send_mail
 from leaderboard.outgoing import Message, claim_message, finish_message, is_due
 from leaderboard.settings import Settings
@@ -42,6 +42,9 @@ class Notifier:
             except UnavailableError as error:
                 say("database unavailable", logging.ERROR, cause=error.cause.value, reason=error.reason)
                 self.stop.wait(_LONG_PAUSE)
+            except Exception:  # nobody would notice that a thread has ended
+                log.exception("fault")
+                self.stop.wait(_LONG_PAUSE)
 
     def run_once(self, *, mail: bool) -> bool:
         """Try to send one e-mail, or one event. Return False if none is due."""
@@ -52,13 +55,21 @@ class Notifier:
             message = claim_message(session, mail=mail)
         if message is None:  # another one was faster
             return False
-        fault = self._send(message)
+        fault = self._try(message)
         with self.database.write() as session:
             finish_message(session, message, fault)
         if fault is not None:
             facts = {"message": message.id, "attempt": message.attempts, "fault": fault}
             say("message not taken", logging.WARNING, kind="e-mail" if mail else "event", **facts)
         return True
+
+    def _try(self, message: Message) -> str | None:
+        """Send a message. One at which the program itself fails counts as not taken, and is given up in the end."""
+        try:
+            return self._send(message)
+        except Exception as error:
+            log.exception("fault", extra={"facts": {"message": message.id}})
+            return f"a fault of the board: {type(error).__name__}"
 
     def _send(self, message: Message) -> str | None:
         if message.secret is None:

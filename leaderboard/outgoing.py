@@ -5,6 +5,7 @@ A message is sent at least once: if the process that sends it dies in between, i
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from leaderboard.tables import Outgoing, Submission, Webhook
@@ -26,6 +27,7 @@ SCORED_EVENT, FAILED_EVENT, FLAGGED_EVENT, TEST_EVENT = (
     "submission.flagged",
     "test",
 )
+_MAILS_AN_HOUR = 3
 _LEASE_SECONDS = 120
 _KEPT_SECONDS = 14 * 86_400
 _OUTCOME = 200
@@ -42,9 +44,30 @@ class Message:
     secret: str | None
 
 
-def queue_mail(session: Session, address: str, subject: str, text: str, *, really: bool = True) -> None:
-    """Queue an e-mail. One that is not really sent costs as much, so that nobody can tell which addresses are known."""
-    _add(session, address, {"subject": subject, "text": text} if really else {}, WAITING if really else SENT)
+def queue_mail(
+    session: Session, address: str, subject: str, text: str, *, really: bool = True, seconds: float | None = None
+) -> None:
+    """Queue an e-mail. One that is not really sent costs as much, so that nobody can tell which addresses are known.
+
+    Args:
+        session: a writing transaction.
+        address: whom it is for.
+        subject: its subject.
+        text: its text.
+        really: whether it is sent.
+        seconds: how long it is worth sending, such as the time for which a link in it is valid.
+    """
+    body = {"subject": subject, "text": text, "until": None if seconds is None else time.time() + seconds}
+    _add(session, address, body if really else {}, WAITING if really else SENT)
+
+
+def may_mail(session: Session, address: str) -> bool:
+    """Tell whether an address may be sent another e-mail this hour; those not really sent count, too."""
+    since = time.time() - 3600
+    recent = select(func.count()).where(
+        Outgoing.address == address, Outgoing.webhook_id.is_(None), Outgoing.created > since
+    )
+    return (session.scalar(recent) or 0) < _MAILS_AN_HOUR
 
 
 def queue_event(session: Session, webhook: Webhook, event: str, facts: Mapping[str, Any]) -> None:
@@ -86,6 +109,10 @@ def claim_message(session: Session, *, mail: bool) -> Message | None:
     )
     row = session.execute(claimed).first()
     if row is None:
+        return None
+    if now > (row.body.get("until") or math.inf):
+        late = update(Outgoing).where(Outgoing.id == row.id)
+        session.execute(late.values(state=GIVEN_UP, body={}, outcome="not sent before its link expired"))
         return None
     hook = None if row.webhook_id is None else session.get(Webhook, row.webhook_id)
     return Message(row.id, row.address, row.body, row.attempts, None if hook is None else hook.secret)

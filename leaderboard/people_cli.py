@@ -22,14 +22,12 @@ def invite(
 
     Example: python -m leaderboard invite "Earth Lab"
     """
-    from sqlalchemy import select
-
     from leaderboard.database import Database
-    from leaderboard.links import INVITATION, create_link
+    from leaderboard.links import create_link
     from leaderboard.members import create_team
     from leaderboard.settings import settings_from
-    from leaderboard.tables import Team
-    from leaderboard.tokens import OWNER
+    from leaderboard.tables import INVITATION
+    from leaderboard.tokens import OWNER, find_team
     from leaderboard.web.joining import join_url
 
     settings = settings_from(os.environ)
@@ -38,12 +36,13 @@ def invite(
     database = Database(settings.database_url)
     database.migrate()
     with database.write() as session:
-        found = None if team is None else session.scalar(select(Team).where(Team.name == team.strip()))
+        found = None if team is None else find_team(session, team)
         if team is not None and found is None:
             found = create_team(session, team)
         details = {"role": OWNER}
         secret = create_link(session, INVITATION, team_id=None if found is None else found.id, details=details)
-    stderr().print(f"invitation to {team or 'a new team'}; it will not be shown again:")
+        name = "a new team" if found is None else found.name
+    stderr().print(f"invitation to {name}; it will not be shown again:", markup=False)
     stdout().print(join_url(settings, secret), soft_wrap=True)
 
 

@@ -66,24 +66,49 @@ _TEXT = rf"^[^{_CONTROL.replace('x1f', 'x09')}\x0b-\x1f{_UNSEEN}]*$"
 _LINK = r"^https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?([/?#][!#-&(-;=?-\[\]_a-z~]*)?$"
 
 
-def _refuse_unseen(value: Any) -> Any:
-    """Name the first character that shows nothing. The patterns refuse it too, but less clearly.
+# The functions below say what the patterns would refuse too, but only by writing themselves.
+
+
+def _refuse_unseen(value: Any, but: str = "") -> Any:
+    """Name the first character that shows nothing, other than those of `but`.
 
     Raises:
         PydanticCustomError: there is one.
     """
-    found = re.search(f"[{_UNSEEN}]", value) if isinstance(value, str) else None
-    if found is None:
+    found = re.findall(f"[{_CONTROL}{_UNSEEN}]", value) if isinstance(value, str) else []
+    unseen = next((character for character in found if character not in but), None)
+    if unseen is None:
         return value
-    facts = {"code": f"U+{ord(found[0]):04X}", "name": unicodedata.name(found[0], "no name")}
+    kind = "control character" if unicodedata.category(unseen) == "Cc" else "no name"
+    facts = {"code": f"U+{ord(unseen):04X}", "name": unicodedata.name(unseen, kind)}
     raise PydanticCustomError("unseen", "contains {code} ({name}), which shows nothing; leave it out", facts)
 
 
-Printed = BeforeValidator(_refuse_unseen)
-Line = Annotated[str, Field(max_length=120, pattern=PRINTED_LINE), Printed]
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=_NAME), Printed]
-Text = Annotated[str, Field(max_length=1000, pattern=_TEXT), Printed]
-Link = Annotated[str, Field(max_length=300, pattern=_LINK)]
+def _refuse_unseen_but_breaks(value: Any) -> Any:
+    return _refuse_unseen(value, "\n")
+
+
+def _refuse_blank(value: Any) -> Any:
+    if isinstance(value, str) and value and not value.strip():
+        raise PydanticCustomError("blank", "has nothing but spaces")
+    return value
+
+
+def _refuse_what_is_no_link(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch(_LINK, value):
+        raise PydanticCustomError("link", "is not a web address such as https://example.org/paper, in plain ASCII")
+    return value
+
+
+Line = Annotated[str, Field(max_length=120, pattern=PRINTED_LINE), BeforeValidator(_refuse_unseen)]
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=80, pattern=_NAME),
+    BeforeValidator(_refuse_unseen),
+    BeforeValidator(_refuse_blank),
+]
+Text = Annotated[str, Field(max_length=1000, pattern=_TEXT), BeforeValidator(_refuse_unseen_but_breaks)]
+Link = Annotated[str, Field(max_length=300, pattern=_LINK), BeforeValidator(_refuse_what_is_no_link)]
 
 
 class Metadata(BaseModel):
@@ -263,12 +288,14 @@ def check_reason(reason: str | None) -> str | None:
     """Check the reason for a flag.
 
     Raises:
-        RecordError: the reason is too long or not plain text.
+        RecordError: the reason is empty, too long or not plain text.
     """
+    if reason is not None and not reason.strip():
+        raise RecordError("reason: is empty; leave it out to remove the flag")
     try:
         return None if reason is None else TypeAdapter(Text).validate_python(reason)
-    except ValidationError:
-        raise RecordError("reason: must be at most 1000 printable characters") from None
+    except ValidationError as error:
+        raise RecordError(describe_validation_error(error, "reason")) from None
 
 
 def _depth(value: JsonValue) -> int:

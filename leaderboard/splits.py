@@ -111,7 +111,7 @@ def put_split(
         "samples": json.dumps(public_samples(references)).encode(),
         "scenes": content.scenes,
     }
-    split = session.scalar(select(Split).where(Split.config == config, Split.name == name).with_for_update())
+    split = find_split(session, config, name, lock=True)
     if split is None:
         facts["main_protocol"] = chosen or protocol_of(config).name
         split = Split(config=config, name=name, created=time.time(), **facts)
@@ -154,6 +154,12 @@ def bits_of(split: Split) -> float | None:
         return bits_of_split(read_references(file), get_protocol(split.main_protocol))
 
 
+def find_split(session: Session, config: str, name: str, *, lock: bool = False) -> Split | None:
+    """Find a split by its two names, or return None."""
+    chosen = select(Split).where(Split.config == config, Split.name == name)
+    return session.scalar(chosen.with_for_update() if lock else chosen)
+
+
 def get_split(session: Session, key: str) -> Split:
     """Find a split by its key, `config/name`.
 
@@ -163,7 +169,7 @@ def get_split(session: Session, key: str) -> Split:
     config, _, name = key.partition("/")
     split = None
     if all(re.fullmatch(NAME_PATTERN, part) for part in (config, name)):  # a database rejects NUL characters
-        split = session.scalar(select(Split).where(Split.config == config, Split.name == name))
+        split = find_split(session, config, name)
     if split is None:
         known = [split.key for split in list_splits(session)]
         raise UnknownNameError("split", key, known)

@@ -154,7 +154,8 @@ def _take_again(session: Session, earlier: Submission, given: Announcement, now:
     if earlier.host_fault and (earlier.queued_at or 0.0) < now - RETRY_WAIT:
         queue_again(session, Submission.id == earlier.id)
         done.append("it is queued again")
-    return f"this file was submitted before: {'; '.join(done) or 'nothing was changed'}"
+    before = "announced before, and has yet to be uploaded" if earlier.state == UPLOADING else "submitted before"
+    return f"this file was {before}: {'; '.join(done) or 'nothing was changed'}"
 
 
 def _closed(split: Split) -> RefusedError:
@@ -213,7 +214,8 @@ def _check_limits(session: Session, team_id: int, split: Split, settings: Settin
         )
     if failed >= settings.failed_limit:
         raise RefusedError(
-            f"{failed} of today's files could not be scored; check the next one with `earthreason submit --check` "
+            f"{failed} of today's files could not be scored, or were deleted before they were; "
+            "check the next one with `earthreason submit --check` "
             f"and submit it from {tomorrow}",
             status=429,
         )
@@ -310,12 +312,13 @@ def set_flag(session: Session, submission: Submission, reason: str | None, autho
     """Flag a submission as doubtful, or remove the flag if `reason` is None.
 
     Raises:
-        RecordError: the reason is too long or not plain text.
+        RecordError: the reason is empty, too long or not plain text.
     """
     before, submission.flag = submission.flag, check_reason(reason)
     if before != submission.flag:
         note_change(session, submission, FLAGGED, author, {"flag": [before, submission.flag]})
-        tell_team(session, submission, FLAGGED_EVENT)
+        if submission.flag is not None:
+            tell_team(session, submission, FLAGGED_EVENT)
         count_change(session, submission.id)
 
 

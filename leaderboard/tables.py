@@ -21,6 +21,10 @@ NAMES = {
 UPLOADING, QUEUED, RUNNING, SCORED, FAILED = "uploading", "queued", "running", "scored", "failed"
 # Visibility of a submission.
 PRIVATE, PUBLIC, WITHDRAWN, DELETED = "private", "public", "withdrawn", "deleted"
+INVITATION = "invitation"
+"""Kind of a link."""
+MOST_NUMBER = (1 << 31) - 1
+"""Largest number that a row can have on every database."""
 
 
 NAME_LENGTH = 255

@@ -6,16 +6,17 @@ import hashlib
 import hmac
 import secrets
 import time
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from earthreason.errors import EarthReasonError
+from earthreason.errors import EarthReasonError, describe_validation_error
 from leaderboard.records import Name
-from leaderboard.tables import Member, SignIn, Team, Token
+from leaderboard.tables import INVITATION, MOST_NUMBER, Link, Member, SignIn, Team, Token
 
 Scope = Literal["submit", "admin"]
 OWNER, MEMBER = "owner", "member"
@@ -60,10 +61,38 @@ def check_team_name(name: str) -> str:
     Raises:
         EarthReasonError: the name is empty, too long or not plain text.
     """
+    return check_name(name, "team")
+
+
+def check_name(name: str, of: str) -> str:
+    """Check a name and strip it.
+
+    Args:
+        name: the name.
+        of: what it is the name of, for the message.
+
+    Raises:
+        EarthReasonError: the name is empty, too long or not plain text.
+    """
     try:
         return TypeAdapter(Name).validate_python(name.strip())
-    except ValidationError:
-        raise EarthReasonError(f"team {name!r}: a name must have 1 to 80 printable characters") from None
+    except ValidationError as error:
+        raise EarthReasonError(describe_validation_error(error, f"name of the {of}")) from None
+
+
+def find_team(session: Session, name: str) -> Team | None:
+    """Find a team by its name; capitals and small letters of any script are the same, as nobody could tell them apart.
+
+    The names are compared here, because SQLite knows only those of ASCII.
+    """
+    wanted = _same(name)
+    teams = session.execute(select(Team.id, Team.name).order_by(Team.id))
+    found = next((number for number, known in teams if _same(known) == wanted), None)
+    return None if found is None else session.get(Team, found)
+
+
+def _same(name: str) -> str:
+    return unicodedata.normalize("NFKC", " ".join(name.split())).casefold()
 
 
 def create_token(session: Session, team: str | None, scope: Scope = "submit") -> tuple[int, str]:
@@ -71,7 +100,7 @@ def create_token(session: Session, team: str | None, scope: Scope = "submit") ->
     owner = None
     if team is not None:
         name = check_team_name(team)
-        owner = session.scalar(select(Team).where(Team.name == name))
+        owner = find_team(session, name)
         if owner is None:
             owner = Team(name=name, created=time.time())
             session.add(owner)
@@ -92,22 +121,38 @@ def add_token(
 
 
 def rotate_token(session: Session, token: Token) -> tuple[int, str]:
-    """Replace a token by a new one of the same owner; the old one, and the sign-ins made with it, end at once."""
+    """Replace a token by a new one of the same owner; the old one, and the sign-ins made with it, end at once.
+
+    Raises:
+        EarthReasonError: another request has just replaced or revoked it.
+    """
+    ended = update(Token).where(Token.id == token.id, Token.revoked.is_(None)).values(revoked=time.time())
+    if session.execute(ended.returning(Token.id)).first() is None:
+        raise EarthReasonError("this token has just been replaced or revoked; reload the page")
     revoke_token(session, token.id)
     return add_token(session, token.team_id, token.scope, token.member_id, token.label)
 
 
 def revoke_token(session: Session, number: int) -> None:
-    """Revoke a token and the sign-ins made with it.
+    """Revoke a token, and the sign-ins and invitations made with it.
 
     Raises:
         EarthReasonError: there is no such token.
     """
-    token = session.get(Token, number)
+    token = session.get(Token, number) if 0 < number <= MOST_NUMBER else None
     if token is None:
         raise EarthReasonError(f"there is no token {number}; run `python -m leaderboard token list`")
     token.revoked = token.revoked or time.time()
     session.execute(delete(SignIn).where(SignIn.token_id == number))
+    withdraw_invitations(session, token.team_id, token=number)
+
+
+def withdraw_invitations(session: Session, team_id: int | None, **maker: int) -> None:
+    """Withdraw the open invitations to a team that somebody has made, such as `member=3` or `token=5`."""
+    chosen = (Link.team_id == team_id, Link.kind == INVITATION, Link.used.is_(None))
+    for link in session.scalars(select(Link).where(*chosen)).all():
+        if any(link.details.get(kind) == number for kind, number in maker.items()):
+            session.delete(link)
 
 
 def find_caller(session: Session, secret: str) -> Caller | None:

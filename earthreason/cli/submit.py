@@ -77,12 +77,14 @@ def submit(
 
     Example: earthreason submit preds.json --name "My model" --training trained --split test --server https://...
     """
-    from earthreason.board_client import BoardClient, check_predictions, packed
+    from earthreason.board_client import BoardClient, check_predictions, check_token, packed
+    from earthreason.data.schema import short_split
     from earthreason.predictions.reader import open_predictions
 
+    words = _read_card(card)
     opened = open_predictions(predictions)
     config, split = chosen_split(opened.info, config, split)
-    key = f"{config}/{'val' if split == 'validation' else split}"
+    key = f"{config}/{short_split(split)}"
     client = BoardClient(server)
     with stderr().status(f"checking against the samples of {key}"):
         main_protocol = client.main_protocol(key)
@@ -102,9 +104,10 @@ def submit(
         "description": description,
         "contact": contact,
     }
-    client.token, asked = _token(client.server)
+    token, asked = _token(client.server)
+    client.token = check_token(token)
     with packed(predictions) as file:
-        submission = client.announce(key, file, metadata, _read_card(card))
+        submission = client.announce(key, file, metadata, words)
         if asked:
             _remember(client.server, client.token)
         if submission["upload"] is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,16 +12,16 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from leaderboard.database import Database
-from leaderboard.links import INVITATION, create_link
+from leaderboard.links import create_link
 from leaderboard.outgoing import GIVEN_UP, WAITING
 from leaderboard.splits import close_split, list_splits
 from leaderboard.submissions import RefusedError, own_submission, set_flag
-from leaderboard.tables import Member, Outgoing, Submission, Team, Token
+from leaderboard.tables import INVITATION, Member, Outgoing, Submission, Team, Token
 from leaderboard.tokens import OWNER, Caller, create_token, revoke_token, rotate_token
-from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute
+from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute, Number
 from leaderboard.web.health import read_queue
 from leaderboard.web.joining import join_url
-from leaderboard.web.personal import FormKey, check_id, key_of_forms, personal, signed_in
+from leaderboard.web.personal import FormKey, check_id, day_of, key_of_forms, personal, signed_in
 from leaderboard.web.state import Browser, Shared
 
 router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
@@ -75,7 +74,7 @@ async def get_admin(request: Request, state: Shared, caller: Browser) -> Respons
             "rows": dict(session.execute(rows).all()),
             "flagged": session.scalars(flagged.limit(_MOST_SHOWN)).all(),
             "disk": _read_disk(session, state.database),
-            "day": lambda moment: datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d"),
+            "day": day_of,
         }
 
     values = await state.read(read)
@@ -109,21 +108,28 @@ async def post_split(
 
 
 @router.post(ADMIN + "/tokens", max_body_size=SMALL_FORM)
-async def post_token(state: Shared, caller: Admin, team: Annotated[str, Form(max_length=200)] = "") -> Response:
-    """Create a token for a team, or without a name for an administrator."""
-    name = team.strip() or None
-    secret = await state.write(lambda session: create_token(session, name, "submit" if name else "admin")[1])
+async def post_token(
+    state: Shared,
+    caller: Admin,
+    team: Annotated[str, Form(max_length=200)] = "",
+    scope: Annotated[Literal["submit", "admin"], Form()] = "submit",
+) -> Response:
+    """Create a token for a team, or for an administrator."""
+    name = team.strip()
+    if (scope == "admin") == bool(name):  # a name that was forgotten must not hand out the whole board
+        raise RefusedError("name a team, or make an administrator's token, which has none", status=422)
+    secret = await state.write(lambda session: create_token(session, name or None, scope)[1])
     return personal(state, "told.html", what=f"Token for {name or 'an administrator'}", secret=secret, back=ADMIN)
 
 
 @router.post(ADMIN + "/tokens/revoke", max_body_size=SMALL_FORM)
-async def post_revocation(state: Shared, caller: Admin, number: Annotated[int, Form()]) -> Response:
+async def post_revocation(state: Shared, caller: Admin, number: Number) -> Response:
     await state.write(lambda session: revoke_token(session, number))
     return _back("tokens")
 
 
 @router.post(ADMIN + "/tokens/rotate", max_body_size=SMALL_FORM)
-async def post_rotation(state: Shared, caller: Admin, number: Annotated[int, Form()]) -> Response:
+async def post_rotation(state: Shared, caller: Admin, number: Number) -> Response:
     def run(session: Session) -> str:
         token = session.get(Token, number)
         if token is None or token.revoked is not None:

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import compile_path
 
@@ -39,11 +40,11 @@ from leaderboard.web import (
 )
 from leaderboard.web.cache import Board
 from leaderboard.web.errors import status_of
-from leaderboard.web.guard import Guesses, ImpatientWithBodies, RequestLog, SafeHeaders
+from leaderboard.web.guard import ExplainsLimits, Guesses, ImpatientWithBodies, RequestLog, SafeHeaders
 from leaderboard.web.limits import Budgets, Drawing, TooManyError
 from leaderboard.web.methods import HeadLikeGet, OpenToScripts
 from leaderboard.web.rendering import render_error
-from leaderboard.web.state import State
+from leaderboard.web.state import State, get_state
 
 STATIC = Path(__file__).parent.parent / "static"
 RETRY = {"Retry-After": "2"}
@@ -73,7 +74,6 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url=None,  # kept like a page, by board_api
         lifespan=lifespan,
-        max_body_size=settings.max_upload_bytes + _FORM_BYTES,
     )
     app.state.board = _make_state(settings, database)
     for described in (api.router, edit_api.router, board_api.router, health.router):
@@ -82,8 +82,10 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     for page in (pages.router, progress_page.router, wins_page.router, *own, sharing.router, crawlers.router):
         app.include_router(page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_upload_bytes + _FORM_BYTES)
     app.add_middleware(GZipMiddleware, minimum_size=_SMALLEST_PACKED, compresslevel=_GZIP_LEVEL)
     app.add_middleware(ImpatientWithBodies, grace=settings.upload_seconds, rate=settings.min_upload_rate)
+    app.add_middleware(ExplainsLimits, too_large=_too_large)
     app.add_middleware(OpenToScripts)
     app.add_middleware(HeadLikeGet)
     app.add_middleware(RequestLog, broken=_broken, hash_addresses=settings.hash_addresses)
@@ -132,6 +134,14 @@ def _add_fault_handlers(app: FastAPI) -> None:
 
 def _broken(request: Request) -> Response:
     return tell(request, 500, "internal error; the organisers can find it in the log")
+
+
+def _too_large(request: Request) -> Response:
+    most = get_state(request).settings.max_upload_mib
+    sent = "the request has more text than this page or call takes"
+    if request.url.path == "/submit" or request.url.path.endswith("/predictions"):
+        sent = f"the file is over {most} MiB; nothing was submitted"
+    return tell(request, 413, sent)
 
 
 def _methods(app: FastAPI, path: str) -> list[str]:

@@ -46,6 +46,12 @@ class EditBody(BaseModel):
     def _something_changes(self) -> EditBody:
         if not self.model_fields_set:
             raise ValueError("give at least one of visibility, metadata, card and final")
+        if empty := [
+            name
+            for name in ("visibility", "metadata", "final")
+            if name in self.model_fields_set and getattr(self, name) is None
+        ]:
+            raise ValueError(f"{empty[0]} is null; leave out what stays as it is")
         return self
 
 

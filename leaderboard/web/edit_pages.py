@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -15,7 +15,7 @@ from leaderboard.edits import declare_final, delete_submission, edit
 from leaderboard.history import changes_of, public_changes
 from leaderboard.records import RecordError
 from leaderboard.splits import get_split
-from leaderboard.submissions import NotThereError, find_submission, is_owner, own_submission
+from leaderboard.submissions import NotThereError, RefusedError, find_submission, is_owner, own_submission
 from leaderboard.tables import Change, Submission
 from leaderboard.tokens import Caller
 from leaderboard.web.edit_api import find_history
@@ -27,6 +27,8 @@ from leaderboard.web.state import Browser, Shared, State
 router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
 _FORM = 128 << 10
 """Largest form with a description and a card, in bytes."""
+Sure = Annotated[Literal["", "yes"], Form()]
+_NOT_SURE = RefusedError("this cannot be undone; tick the box above the button first", status=422)
 
 
 def _entries(changes: Sequence[Change]) -> list[dict[str, Any]]:
@@ -106,17 +108,21 @@ async def post_edit(
 
 @router.post("/mine/{submission_id}/final", max_body_size=SMALL_FORM)
 async def post_final(
-    request: Request, state: Shared, caller: Browser, submission_id: ShownId, key: FormKey
+    request: Request, state: Shared, caller: Browser, submission_id: ShownId, key: FormKey, sure: Sure = ""
 ) -> Response:
     known = signed_in(request, caller, key)
+    if not sure:
+        return await show_submission(request, state, known, submission_id, fault=_NOT_SURE)
     return await _change(state, known, submission_id, lambda session, row: declare_final(session, row, known.team))
 
 
 @router.post("/mine/{submission_id}/delete", max_body_size=SMALL_FORM)
 async def post_delete(
-    request: Request, state: Shared, caller: Browser, submission_id: ShownId, key: FormKey
+    request: Request, state: Shared, caller: Browser, submission_id: ShownId, key: FormKey, sure: Sure = ""
 ) -> Response:
     known = signed_in(request, caller, key)
+    if not sure:
+        return await show_submission(request, state, known, submission_id, fault=_NOT_SURE)
     await _change(state, known, submission_id, lambda session, row: delete_submission(session, row, known.team))
     return RedirectResponse("/mine", status_code=303)
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request, Response
+from fastapi import Form, Request, Response
 from fastapi.routing import APIRoute
 
 from leaderboard.submissions import RefusedError
+from leaderboard.tables import MOST_NUMBER
 from leaderboard.tokens import form_key
 from leaderboard.web.state import COOKIE, browser_caller, get_state
 
 SIGN_IN, E_MAIL_FORM, JOIN = "/sign-in", "/sign-in/email", "/join"
 SMALL_FORM = 16 << 10
 """Largest form without a file, in bytes."""
+Number = Annotated[int, Form(ge=1, le=MOST_NUMBER)]
+"""Number of a row."""
 _FOR_EVERYONE = (SIGN_IN, E_MAIL_FORM, JOIN)
 
 
@@ -42,8 +45,14 @@ async def _check_sender(request: Request) -> None:
     state = get_state(request)
     origin = request.headers.get("origin")
     own = (state.settings.base_url or str(request.base_url)).rstrip("/")
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") or origin not in (None, own):
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise RefusedError("this form was sent by another site", status=403)
+    if origin not in (None, own):
+        raise RefusedError(
+            f"this form was sent by another site, or the board has another address than you opened: open {own}. "
+            f"Organisers set the address in EARTHREASON_BOARD_BASE_URL",
+            status=403,
+        )
     if request.url.path not in _FOR_EVERYONE and await browser_caller(request, state) is None:
         raise RefusedError("your sign-in has expired; sign in again", status=403)
 

@@ -139,6 +139,27 @@ class ImpatientWithBodies:
                 await send({"type": "http.response.body", "body": body})
 
 
+class ExplainsLimits:
+    """Replaces the bare words with which the framework refuses a body that is too large."""
+
+    def __init__(self, app: App, too_large: Callable[[Request], Response]) -> None:
+        self.app, self.too_large = app, too_large
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = False
+
+        async def explaining_send(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] == 413:
+                refused = dict(message["headers"]).get(b"content-type", b"").startswith(b"text/plain")
+                if refused:
+                    await self.too_large(Request(scope))(scope, receive, send)
+            if not refused:
+                await send(message)
+
+        await self.app(scope, receive, explaining_send)
+
+
 class Guesses:
     """Counts the wrong tokens of the last minute by address."""
 

@@ -20,31 +20,28 @@ from leaderboard.links import (
     E_MAIL,
     FLOW,
     IDENTITY,
-    INVITATION,
+    SECONDS,
     LinkError,
-    count_mailed,
     create_link,
     find_link,
     use_link,
 )
 from leaderboard.members import Identity, add_member, check_email, create_team, find_member
 from leaderboard.oauth import Kept, authorize_url, begin, find_provider, finish, offered
-from leaderboard.outgoing import queue_mail
+from leaderboard.outgoing import may_mail, queue_mail
 from leaderboard.settings import Settings
 from leaderboard.submissions import RefusedError
-from leaderboard.tables import Link, Member
+from leaderboard.tables import INVITATION, Link, Member
 from leaderboard.tokens import OWNER, Caller, add_token, caller_of, sign_in, sign_out
 from leaderboard.web.errors import status_of
 from leaderboard.web.forms import E_MAIL_FORM, JOIN, SIGN_IN, SMALL_FORM, FormRoute
 from leaderboard.web.limits import client_of
 from leaderboard.web.personal import personal
-from leaderboard.web.state import COOKIE, Shared, State, address_of
+from leaderboard.web.state import COOKIE, Shared, State, address_of, browser_caller
 
 router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
 FLOW_COOKIE = "earthreason_flow"
 _JOINING = (INVITATION, E_MAIL, IDENTITY)
-_MAILS_AN_HOUR = 3
-_HOUR = 3600.0
 _BEGUN = 0.2
 """What beginning with a provider costs of the budget for mails."""
 LinkSecret = Annotated[str, Query(max_length=100)]
@@ -82,13 +79,20 @@ async def post_email(request: Request, state: Shared, email: Annotated[str, Form
 
     def run(session: Session) -> None:
         known = find_member(session, address) is not None or settings.open_sign_up
-        really = known and count_mailed(session, address, _HOUR) < _MAILS_AN_HOUR
+        really = known and may_mail(session, address)
         secret = create_link(session, E_MAIL, email=address)
         text = (
             f"Open this link within 30 minutes to sign in to the {settings.title} leaderboard:\n\n"
             f"{join_url(settings, secret)}\n\nIf you did not ask for it, ignore this message."
         )
-        queue_mail(session, address, f"Sign in to the {settings.title} leaderboard", text, really=really)
+        queue_mail(
+            session,
+            address,
+            f"Sign in to the {settings.title} leaderboard",
+            text,
+            really=really,
+            seconds=SECONDS[E_MAIL],
+        )
 
     await state.write(run)
     return personal(state, "mailed.html", email=address)
@@ -186,9 +190,10 @@ async def _ask(
     except LinkError:
         _count_guess(request, state)
         raise
+    caller = await browser_caller(request, state)
     status, fault = (200, "") if error is None else (status_of(error), str(error))
     ways = ways_to_sign_in(state.settings)
-    return personal(state, "join.html", status, link=secret, fault=fault, **values, **ways)
+    return personal(state, "join.html", status, link=secret, fault=fault, caller=caller, **values, **ways)
 
 
 def _count_guess(request: Request, state: State) -> None:

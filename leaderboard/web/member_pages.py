@@ -10,22 +10,22 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from leaderboard.links import INVITATION, create_link
+from leaderboard.links import SECONDS, create_link
 from leaderboard.members import check_email, list_members, remove_member, set_role
-from leaderboard.outgoing import queue_mail
+from leaderboard.outgoing import may_mail, queue_mail
 from leaderboard.submissions import RefusedError
-from leaderboard.tables import Link, Outgoing, Token
-from leaderboard.tokens import Caller, add_token, check_team_name, revoke_token, rotate_token, sign_out_everywhere
-from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute
+from leaderboard.tables import INVITATION, Link, Outgoing, Token
+from leaderboard.tokens import Caller, add_token, check_name, revoke_token, rotate_token, sign_out_everywhere
+from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute, Number
 from leaderboard.web.joining import join_url
-from leaderboard.web.personal import FormKey, key_of_forms, personal, signed_in
+from leaderboard.web.limits import client_of
+from leaderboard.web.personal import FormKey, day_of, key_of_forms, personal, signed_in
 from leaderboard.web.state import COOKIE, Browser, Shared, State
 from leaderboard.webhooks import add_webhook, list_webhooks, remove_webhook
 
 router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
 TEAM = "/team"
 _MOST_TOKENS, _MOST_INVITATIONS, _SHOWN_MESSAGES = 20, 20, 10
-Number = Annotated[int, Form()]
 
 
 @router.get(TEAM)
@@ -42,6 +42,7 @@ async def get_team(request: Request, state: Shared, caller: Browser) -> Response
         return {
             "members": list_members(session, team_id),
             "invitations": _open_invitations(session, team_id),
+            "day": day_of,
             "tokens": _tokens(session, team_id),
             "webhooks": hooks,
             "messages": session.scalars(sent.order_by(Outgoing.created.desc()).limit(_SHOWN_MESSAGES)).all(),
@@ -102,16 +103,26 @@ async def post_invitation(
     address = check_email(email) if email.strip() else None
     if address is not None and state.settings.smtp_host is None:
         raise RefusedError("this board sends no e-mails; invite without an address and pass the link on", status=422)
+    if address is not None:
+        client = client_of(request)
+        state.mails.check(client, "too many e-mails were asked for from your address; wait some minutes", 1)
+        state.mails.use(client, 1)
 
     def run(session: Session) -> str:
         if len(_open_invitations(session, team_id)) >= _MOST_INVITATIONS:
             raise RefusedError(f"a team has at most {_MOST_INVITATIONS} open invitations; withdraw one first")
-        details = {"role": role}
+        if address is not None and not may_mail(session, address):
+            raise RefusedError(
+                f"{address} has been sent enough e-mails for now; wait an hour, or invite without an address",
+                status=429,
+            )
+        details = {"role": role, "member": known.member_id, "token": known.token_id}
         secret = create_link(session, INVITATION, team_id=team_id, email=address, details=details)
         if address is not None:
             title, link = state.settings.title, join_url(state.settings, secret)
             text = f"The team {known.team} invites you to the {title} leaderboard:\n\n{link}\n\nIt is valid for a week."
-            queue_mail(session, address, f"Invitation to the {title} leaderboard", text)
+            subject, seconds = f"Invitation to the {title} leaderboard", SECONDS[INVITATION]
+            queue_mail(session, address, subject, text, seconds=seconds)
         return secret
 
     secret = await state.write(run)
@@ -160,7 +171,7 @@ async def post_token(
     known = signed_in(request, caller, key)
     if known.team_id is None:
         raise RefusedError("administrators' tokens are made on the administrators' page", status=403)
-    team_id, name = known.team_id, check_team_name(label) if label.strip() else ""
+    team_id, name = known.team_id, check_name(label, "token") if label.strip() else ""
 
     def run(session: Session) -> str:
         if len(_tokens(session, team_id)) >= _MOST_TOKENS:
@@ -193,6 +204,7 @@ async def post_webhook(
     request: Request, state: Shared, caller: Browser, key: FormKey, url: Annotated[str, Form(max_length=400)]
 ) -> Response:
     known = signed_in(request, caller, key)
+    await state.check_row_changes(known)  # each new webhook is sent a message
     private = state.settings.private_webhooks
     secret = await state.write(lambda session: add_webhook(session, known, url.strip(), private=private).secret)
     return personal(state, "told.html", what="Secret that signs the webhook's messages", secret=secret, back=TEAM)

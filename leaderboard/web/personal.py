@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Form, Request
@@ -39,6 +40,11 @@ FormKey = Annotated[str, Form(max_length=100)]
 def personal(state: State, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Render a page for one reader, not to be cached."""
     return HTMLResponse(draw(template, LINKS, state.settings.title, **values), status, NOT_KEPT)
+
+
+def day_of(moment: float) -> str:
+    """Write the day (UTC) of a moment in Unix seconds."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
 
 
 def key_of_forms(request: Request) -> str:

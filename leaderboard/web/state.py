@@ -21,7 +21,7 @@ from leaderboard.web.guard import Guesses
 from leaderboard.web.limits import Budgets, Drawing, TooManyError, client_of
 
 COOKIE = "earthreason_board"
-_TOO_OFTEN = "your team has changed its rows too often; wait a moment"
+_TOO_OFTEN = "your team has made too many changes; wait a moment"
 _WRITES_CHECKED_EVERY = 0.25
 """Seconds."""
 _REFUSAL_SECONDS = 1.0
@@ -81,7 +81,7 @@ class State:
         self.write_fault = None
 
     async def check_row_changes(self, caller: Caller) -> None:
-        """Count a change of a row, which makes pages of all readers be drawn again. A refusal comes late.
+        """Count a change that costs others something, such as pages to be drawn again. A refusal comes late.
 
         Raises:
             TooManyError: the team has made too many of them.

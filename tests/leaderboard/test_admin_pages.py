@@ -4,13 +4,13 @@ import re
 import sqlite3
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from leaderboard.cli import app as program
 from leaderboard.database import Database
 from leaderboard.outgoing import queue_mail
-from leaderboard.tables import Member, Split, Token
+from leaderboard.tables import Member, Split, Team, Token
 from leaderboard.tokens import find_caller
 from tests.leaderboard.people import BASE, Browser, board_with
 from tests.leaderboard.toys import make_predictions
@@ -79,9 +79,66 @@ def test_tokens_are_made_rotated_and_revoked(hand, admin, database):
     assert admin.post("/admin/tokens/revoke", {"number": caller.token_id}).status_code == 303
     with database.read() as session:
         assert find_caller(session, rotated) is None
-    second = admin.told("/admin/tokens", {"team": ""})
+    second = admin.told("/admin/tokens", {"scope": "admin"})
     with database.read() as session:
         assert find_caller(session, second).is_admin
+
+
+@pytest.mark.parametrize("form", [{}, {"team": " "}, {"team": "Team Alpha", "scope": "admin"}])
+def test_a_forgotten_name_hands_nobody_an_administrators_token(admin, database, form):
+    with database.read() as session:
+        before = session.scalar(select(func.count()).select_from(Token))
+    answer = admin.post("/admin/tokens", form)
+    assert answer.status_code == 422
+    assert "name a team" in answer.text
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Token)) == before
+
+
+NUMBERED = [
+    "/team/members/remove",
+    "/team/members/role",
+    "/team/tokens/rotate",
+    "/team/tokens/revoke",
+    "/team/invitations/withdraw",
+    "/team/webhooks/remove",
+    "/admin/tokens/rotate",
+    "/admin/tokens/revoke",
+]
+
+
+@pytest.mark.parametrize("path", NUMBERED)
+@pytest.mark.parametrize("number", ["2147483648", "9223372036854775808", "9" * 40, "-1", "0", "x"])
+def test_numbers_that_no_row_can_have_are_refused_with_a_sentence(hand, admin, path, number):
+    token = "admin" if path.startswith("/admin") else "alpha"
+    browser = admin if token == "admin" else Browser(admin.client.app).sign_in(hand.tokens[token])
+    answer = browser.post(path, {"number": number, "role": "member"})
+    assert answer.status_code == 422
+    assert "number: input should be" in answer.text
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "\n"])
+def test_a_flag_has_a_reason(hand, references, reason):
+    row = hand.published(make_predictions(references))
+    address, headers = f"/api/submissions/{row}/flag", hand.headers("admin")
+    answer = hand.client.put(address, json={"reason": reason}, headers=headers)
+    assert (answer.status_code, "leave it out to remove the flag" in answer.json()["error"]) == (422, True)
+    assert hand.get(row).json()["flag"] is None
+
+
+@pytest.mark.parametrize(("first", "second"), [("Earth Lab", "earth  LAB"), ("ÉCOLE", "école"), ("Ⅳ Lab", "iv lab")])
+def test_names_that_nobody_can_tell_apart_are_one_team(admin, database, database_url, monkeypatch, first, second):
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("EARTHREASON_BOARD_BASE_URL", BASE)
+    for name in (first, second):
+        assert CliRunner().invoke(program, ["token", "create", name]).exit_code == 0
+    assert f"invitation to {first};" in CliRunner().invoke(program, ["invite", second]).output
+    new = admin.link_of("/admin/invitations")
+    answer = Browser(admin.client.app).post("/join", {"link": new, "name": "Ada", "team": second})
+    assert (answer.status_code, "there is a team called" in answer.text) == (409, True)
+    with database.read() as session:
+        assert first in session.scalars(select(Team.name)).all()
+        assert second not in session.scalars(select(Team.name)).all()
 
 
 def test_the_organisers_invite_owners_of_new_and_old_teams(hand, admin, database):

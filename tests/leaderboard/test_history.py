@@ -157,7 +157,7 @@ def test_the_forms_of_a_submission_do_what_the_api_does(hand, references):
     page = hand.client.get(f"/mine/{submission_id}", headers=cookie)
     assert re.search('name="model"[^>]*value="Model A"', page.text)
     data = {"key": key, "model": "Better name", "training": "trained"}
-    for path, form in (("edit", data), ("final", {"key": key})):
+    for path, form in (("edit", data), ("final", {"key": key, "sure": "yes"})):
         answer = hand.client.post(f"/mine/{submission_id}/{path}", data=form, headers=cookie, follow_redirects=False)
         assert answer.status_code == 303, answer.text
         refused = hand.client.post(f"/mine/{submission_id}/{path}", data={**form, "key": "0" * 64}, headers=cookie)
@@ -167,9 +167,30 @@ def test_the_forms_of_a_submission_do_what_the_api_does(hand, references):
     form = {**data, "split": "toy/test", "model": "A third name"}
     repeated = hand.client.post("/submit", data=form, files={"predictions": content}, headers=cookie)
     assert "stays as it was, which differs from what you sent (model)" in repeated.text
-    answer = hand.client.post(
-        f"/mine/{submission_id}/delete", data={"key": key}, headers=cookie, follow_redirects=False
-    )
+    form = {"key": key, "sure": "yes"}
+    answer = hand.client.post(f"/mine/{submission_id}/delete", data=form, headers=cookie, follow_redirects=False)
     assert answer.status_code == 303
     assert hand.get(submission_id).status_code == 404
     assert hand.client.get(f"/mine/{submission_id}", headers=cookie).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["delete", "final"])
+def test_what_cannot_be_undone_needs_a_tick(hand, references, path):
+    submission_id = hand.published(make_predictions(references))
+    cookie = {"cookie": sign_in(hand)}
+    key = form_key(cookie["cookie"].split("=", 1)[1])
+    answer = hand.client.post(f"/mine/{submission_id}/{path}", data={"key": key}, headers=cookie)
+    assert answer.status_code == 422
+    assert "tick the box" in answer.text
+    told = hand.get(submission_id).json()
+    assert (told["visibility"], told["final"]) == ("public", False)
+
+
+@pytest.mark.parametrize("field", ["visibility", "metadata", "final"])
+def test_a_field_without_a_value_is_refused_and_not_ignored(hand, references, field):
+    submission_id = hand.published(make_predictions(references))
+    address = f"/api/submissions/{submission_id}"
+    answer = hand.client.patch(address, json={field: None, "card": {"a": 1}}, headers=hand.headers())
+    assert answer.status_code == 422
+    assert f"{field} is null; leave out what stays as it is" in answer.json()["error"]
+    assert hand.get(submission_id).json()["card"] is None

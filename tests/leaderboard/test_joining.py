@@ -1,16 +1,19 @@
 """Links by e-mail and invitations, with a real mail server; and what attackers try with them."""
 
 import re
+import threading
 import time
 from email import message_from_bytes, policy
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from earthreason.errors import EarthReasonError
-from leaderboard.links import INVITATION, LinkError, create_link, find_link, use_link
+from leaderboard import notifier
+from leaderboard.links import LinkError, create_link, find_link, use_link
 from leaderboard.settings import settings_from
-from leaderboard.tables import Link, Member, Outgoing
+from leaderboard.tables import INVITATION, Link, Member, Outgoing
 from leaderboard.tokens import hash_secret
 from leaderboard.web.state import COOKIE
 from tests.leaderboard.people import BASE, Browser, board_with, mail_server, mail_settings, only
@@ -229,8 +232,55 @@ def test_mails_wait_while_the_server_is_away_and_are_sent_later(settings, databa
             assert "Refused" in row.outcome
 
 
+def test_a_message_at_which_the_program_fails_keeps_no_other_back(mailed, monkeypatch, database):
+    app, send, box = mailed
+    send_mail = notifier.send_mail
+
+    def fail_once(settings, message):
+        monkeypatch.setattr(notifier, "send_mail", send_mail)
+        raise KeyError("subject")
+
+    monkeypatch.setattr(notifier, "send_mail", fail_once)
+    for address in (MAIL, "bob@lab.example"):
+        Browser(app).post("/sign-in/email", {"email": address})
+    send()
+    assert [envelope.rcpt_tos for envelope in box.envelopes] == [["bob@lab.example"]]
+    with database.read() as session:
+        outcomes = {row.address: (row.state, row.outcome) for row in session.scalars(select(Outgoing))}
+    assert outcomes[MAIL] == ("waiting", "a fault of the board: KeyError")
+
+
+def test_the_threads_that_send_outlive_an_error_that_nobody_foresaw(settings, database, board, monkeypatch):
+    monkeypatch.setattr(notifier, "_LONG_PAUSE", 0.01)
+    calls, stop = [], threading.Event()
+
+    def run_once(self, *, mail):
+        calls.append(mail)
+        if calls.count(True) > 3:
+            stop.set()
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(notifier.Notifier, "run_once", run_once)
+    notifier.Notifier(database, settings, stop).run()
+    assert calls.count(True) > 3
+
+
+def test_a_link_is_not_sent_after_it_has_expired(mailed, database):
+    app, send, box = mailed
+    Browser(app).post("/sign-in/email", {"email": MAIL})
+    with database.write() as session:
+        row = session.scalars(select(Outgoing)).one()
+        assert row.body["until"] == pytest.approx(time.time() + 1800, abs=60)
+        row.body = {**row.body, "until": time.time() - 1}
+    send()
+    assert box.envelopes == []
+    with database.read() as session:
+        row = session.scalars(select(Outgoing)).one()
+        assert (row.state, row.body, row.outcome) == ("given up", {}, "not sent before its link expired")
+
+
 def test_a_server_with_a_password_and_one_without_encryption(settings, database, board):
-    secret = settings_from({"EARTHREASON_BOARD_SMTP_PASSWORD": "right"}).smtp_password
+    secret = SecretStr("right")
     login = {"auth_required": True, "auth_require_tls": False, "authenticator": only("board", "right")}
     with mail_server(**login) as (controller, box):
         chosen = mail_settings(settings, controller.port, open_sign_up=True, smtp_user="board", smtp_password=secret)

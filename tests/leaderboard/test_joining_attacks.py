@@ -1,5 +1,7 @@
 """What attackers try with links by e-mail, invitations and the forms of teams and organisers."""
 
+import re
+
 import pytest
 from sqlalchemy import func, select
 
@@ -9,8 +11,8 @@ from leaderboard.mail import make_email
 from leaderboard.members import add_member, check_email, create_team
 from leaderboard.outgoing import Message
 from leaderboard.submissions import RefusedError
-from leaderboard.tables import Link, Member, Outgoing, SignIn, Team, Token
-from leaderboard.tokens import hash_secret
+from leaderboard.tables import Link, Member, Outgoing, SignIn, Team, Token, Webhook
+from leaderboard.tokens import hash_secret, rotate_token
 from leaderboard.web.state import COOKIE
 from tests.leaderboard.people import BASE, Browser, board_with, mail_server, mail_settings
 from tests.leaderboard.test_joining import MAIL, sign_up
@@ -48,6 +50,38 @@ def test_nobody_fills_a_mailbox(mailed):
     assert answers == [200] * 10 + [429] * 2
     send()
     assert sum(envelope.rcpt_tos == [MAIL] for envelope in box.envelopes) == 3
+
+
+def test_invitations_fill_no_mailbox_either_also_when_they_are_withdrawn(mailed, database):
+    app, send, box = mailed
+    ada = sign_up(app, send, box)
+    answers = []
+    for _ in range(5):
+        answers.append(ada.post("/team/invitations", {"email": "eve@evil.example"}).status_code)
+        with database.read() as session:
+            numbers = session.scalars(select(Link.id).where(Link.email == "eve@evil.example")).all()
+        for number in numbers:
+            ada.post("/team/invitations/withdraw", {"number": number})
+    assert answers == [303] * 3 + [429] * 2
+    app.state.board.mails.rate = 1e-9
+    others = [ada.post("/team/invitations", {"email": f"e{n}@evil.example"}).status_code for n in range(12)]
+    assert others[-1] == 429
+    send()
+    assert len(box.envelopes) == 1 + others.count(303) + 3
+    assert others.count(303) <= 10
+
+
+def test_adding_webhooks_without_end_floods_nobody(hand, settings, database):
+    with board_with(settings, database) as (app, _):
+        app.state.board.row_changes.rate = 1e-9
+        owner = Browser(app).sign_in(hand.tokens["alpha"])
+        answers = []
+        for n in range(32):
+            answers.append(owner.post("/team/webhooks", {"url": f"https://victim.example/{n}"}).status_code)
+            with database.read() as session:
+                number = session.scalar(select(Webhook.id))
+            owner.post("/team/webhooks/remove", {"number": number})
+    assert answers == [200] * 30 + [429] * 2
 
 
 INJECTIONS = [
@@ -240,3 +274,59 @@ def test_without_open_sign_up_a_link_of_an_unknown_address_creates_no_team(setti
         assert answer.status_code == 410
         with database.read() as session:
             assert session.scalar(select(Team.id).where(Team.name == "Eves")) is None
+
+
+def test_an_owner_who_is_removed_or_demoted_cannot_come_back_by_an_invitation_of_its_own(mailed, database):
+    app, send, box = mailed
+    ada = sign_up(app, send, box)
+    for act, name in (("remove", "Bob"), ("role", "Eve")):
+        other = Browser(app)
+        token = other.told("/join", {"link": ada.link_of("/team/invitations", {"role": "owner"}), "name": name})
+        by_page = other.link_of("/team/invitations", {"role": "owner"})
+        by_token = Browser(app).sign_in(token).link_of("/team/invitations", {"role": "owner"})
+        kept = ada.link_of("/team/invitations", {"role": "member"})
+        with database.read() as session:
+            number = session.scalar(select(Member.id).where(Member.name == name))
+        assert ada.post(f"/team/members/{act}", {"number": number, "role": "member"}).status_code == 303
+        for link in (by_page, by_token):
+            assert Browser(app).post("/join", {"link": link, "name": "Back"}).status_code == 410
+        assert Browser(app).post("/join", {"link": kept, "name": f"Friend {act}"}).status_code == 200
+
+
+@pytest.mark.parametrize("act", ["revoke", "rotate"])
+def test_the_invitations_of_a_stolen_token_end_with_it(hand, settings, database, act):
+    with board_with(settings, database) as (app, _):
+        thief = Browser(app).sign_in(hand.tokens["alpha"])
+        link = thief.link_of("/team/invitations", {"role": "owner"})
+        number = re.search(r'(\d+) <span class="badge">this sign-in', thief.get("/team").text)[1]
+        thief.post(f"/team/tokens/{act}", {"number": number})
+        assert Browser(app).post("/join", {"link": link, "name": "Thief"}).status_code == 410
+
+
+def test_a_token_is_replaced_once_also_when_two_rotate_it_at_once(database, board):
+    with database.write() as session:
+        first = session.scalars(select(Token).where(Token.team_id.is_not(None))).first()
+    with database.write() as session:
+        rotate_token(session, session.get(Token, first.id))
+    with pytest.raises(EarthReasonError, match="has just been replaced"), database.write() as session:
+        rotate_token(session, first)  # as it was when the other request had not ended
+
+
+def test_an_invitation_says_which_sign_in_it_would_end(mailed):
+    app, send, box = mailed
+    ada = sign_up(app, send, box)
+    link = ada.link_of("/team/invitations", {"role": "member"})
+    words = "signed in for <strong>Ada&#39;s Lab</strong>"
+    assert words in ada.get(f"/join?link={link}").text
+    assert words not in Browser(app).get(f"/join?link={link}").text
+    assert "by Ada, valid until 20" in ada.get("/team").text
+
+
+@pytest.mark.parametrize(("path", "field", "of"), [("/join", "name", "person"), ("/team/tokens", "label", "token")])
+def test_a_name_that_is_refused_is_called_what_it_is_and_its_character_named(mailed, path, field, of):
+    app, send, box = mailed
+    ada = sign_up(app, send, box)
+    link = ada.link_of("/team/invitations", {"role": "member"})
+    answer = ada.post(path, {"link": link, field: "a\u3164b"})
+    assert answer.status_code == 400
+    assert f"name of the {of}: contains U+3164 (HANGUL FILLER)" in answer.text

@@ -5,6 +5,12 @@ from pathlib import Path
 import pytest
 from oidc_provider_mock import run_server_in_thread
 
+from leaderboard.links import create_link
+from leaderboard.members import add_member, create_team
+from leaderboard.submissions import set_flag
+from leaderboard.tables import Submission
+from leaderboard.tokens import add_token, find_caller
+from leaderboard.webhooks import add_webhook
 from tests.leaderboard.people import mail_server
 from tests.leaderboard.test_browser import browser as browser
 from tests.leaderboard.test_server import Programs
@@ -151,3 +157,66 @@ def test_the_pages_of_teams_and_organisers_fit_a_phone_and_read_in_the_dark(brow
                 assert page.get_by_role("heading", level=1).count() == 1, path
                 assert page.evaluate(contrast) >= 4.4, (path, scheme)
             context.close()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_longest_names_and_addresses_fit_a_phone(browser, hand, served):
+    """With every role, token, invitation, webhook, message and flag that a page can show."""
+    programs, _ = served
+    row = hand.submit(make_predictions(hand.references), metadata={"model": "M" * 80, "training": "trained"})
+    with hand.worker.database.write() as session:
+        team = create_team(session, "T" * 80)
+        add_member(session, team, "N" * 80, "owner", email="a" * 64 + "@" + "b" * 60 + ".example")
+        add_token(session, team.id, label="L" * 80)
+        secret = add_token(session, team.id)[1]
+        add_webhook(session, find_caller(session, secret), "https://example.org/" + "u" * 280, private=False)
+        create_link(
+            session,
+            "invitation",
+            team_id=team.id,
+            email="c" * 64 + "@" + "d" * 60 + ".example",
+            details={"role": "owner"},
+        )
+        set_flag(session, session.get_one(Submission, row), "F" * 1000)
+        session.get_one(Submission, row).team_id = team.id
+    for token, paths in (
+        (secret, ("/team", "/mine", f"/mine/{row}", "/submit")),
+        (hand.tokens["admin"], ("/admin", "/mine")),
+    ):
+        page = browser.new_context(viewport={"width": 360, "height": 800}).new_page()
+        sign_in(page, programs.address, token)
+        page.wait_for_url(lambda url: "sign-in" not in url)
+        for path in paths:
+            page.goto(programs.address + path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_file_over_the_limit_is_said_before_the_upload_and_a_deletion_is_asked_for(browser, hand, served, tmp_path):
+    programs, _ = served
+    row = hand.submit(make_predictions(hand.references))
+    with (tmp_path / "large.json").open("wb") as file:
+        file.truncate((128 << 20) + 1)
+    page = browser.new_context().new_page()
+    posted = []
+    page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
+    sign_in(page, programs.address, hand.tokens["alpha"])
+    page.wait_for_url(lambda url: "sign-in" not in url)
+    posted.clear()
+    page.goto(f"{programs.address}/submit")
+    page.get_by_label("Name").fill("Model A")
+    page.get_by_label("Exposure to EarthReason").select_option("trained")
+    chosen = page.get_by_label("File")
+    chosen.set_input_files(tmp_path / "large.json")
+    page.locator("main").get_by_role("button", name="Submit").click()
+    assert chosen.evaluate("input => input.validationMessage") == "The file is over 128 MiB."
+    page.goto(f"{programs.address}/mine/{row}")
+    page.get_by_role("button", name="Delete for good").click()
+    page.wait_for_timeout(300)
+    assert posted == []
+    page.get_by_label("Delete Model A on toy/test").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/mine")
+    assert row not in page.content()

@@ -8,15 +8,18 @@ from html.parser import HTMLParser
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.metrics.references import Reference, References
 from earthreason.predictions.reader import open_predictions
 from leaderboard.board import BoardEntry
+from leaderboard.cli import app
 from leaderboard.eval_results import eval_results_yaml
 from leaderboard.records import parse_metadata, parse_result
 from leaderboard.results_repo import read_repository, rescore, slug, validate, write_entry
 from leaderboard.scoring import hide_labels, score_predictions
+from leaderboard.splits import content_of
 from leaderboard.static_site import write_site
 from tests.leaderboard.listings import entry
 from tests.leaderboard.toys import make_predictions
@@ -313,3 +316,18 @@ def test_the_hub_yaml_has_its_required_keys_and_our_scores(repository):
     assert told[0]["value"] == round(100 * giou, 2)
     assert told[0]["source"]["url"] == "https://board.example"
     assert told[1]["dataset"]["task_id"] == "test_ciou"
+
+
+def test_a_file_is_scored_again_on_the_split_of_its_row(tmp_path):
+    """The file does not say its split, which is not the official one."""
+    references = content_of("sample", "test", None, hidden=True).references
+    blank = [{"sample_id": name, "segmentation": None} for name in references]
+    (tmp_path / "p.json").write_text(json.dumps({"predictions": blank}))
+    words = ["result", str(tmp_path / "p.json"), "--out", str(tmp_path / "r"), "--team", "T", "--name", "M"]
+    made = CliRunner().invoke(app, [*words, "--training", "trained", "--config", "sample", "--split", "test"])
+    assert made.exit_code == 0, made.output
+    checked = CliRunner().invoke(app, ["validate", str(tmp_path / "r"), "--predictions", str(tmp_path / "p.json")])
+    assert (checked.exit_code, checked.stdout) == (0, "1 rows, no faults\n")
+    edit(tmp_path / "r", "result.json", better)
+    checked = CliRunner().invoke(app, ["validate", str(tmp_path / "r"), "--predictions", str(tmp_path / "p.json")])
+    assert checked.exit_code == 1

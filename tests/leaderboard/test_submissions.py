@@ -274,3 +274,11 @@ def test_what_the_server_keeps_is_the_file_itself(hand, references, database):
     with database.read() as session:
         kept = session.get(Upload, hashlib.sha256(content).hexdigest())
         assert kept.content == content
+
+
+def test_a_file_that_was_only_announced_is_not_called_submitted(hand, references):
+    content = make_predictions(references)
+    assert hand.announce(content).json()["notice"] is None
+    assert (
+        hand.announce(content).json()["notice"].startswith("this file was announced before, and has yet to be uploaded")
+    )

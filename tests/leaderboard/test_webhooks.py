@@ -91,6 +91,9 @@ def test_a_team_is_told_of_scores_faults_and_flags_with_a_valid_signature(hand, 
             Verifier(secret).verify(body.replace(b"type", b"tyqe"), headers)
         with pytest.raises(WebhookVerificationError):
             Verifier(SECRET).verify(body, headers)
+    with hand.worker.database.write() as session:
+        set_flag(session, session.get_one(Submission, good), None)
+    assert send() == 0  # a flag that is removed is not a flag
     assert "score" not in str([body["data"] for body in bodies(receiver)])
     assert "sent" in browser.get("/team").text
 
