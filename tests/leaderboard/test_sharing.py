@@ -1,14 +1,17 @@
 """Badge, citation, feed, previews and the command that reads the board, with names that try to break out of them."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from xml.etree import ElementTree
 
 import bibtexparser
 import pytest
 from typer.testing import CliRunner
 
-from earthreason.board_client import BoardClient
+from earthreason.board_client import BoardClient, ServerError
 from earthreason.cli.main import app
+from earthreason.errors import EarthReasonError
 from tests.leaderboard.test_submit import server as server
 from tests.leaderboard.toys import METADATA, make_predictions
 
@@ -110,3 +113,94 @@ def test_the_client_reads_all_parts(five, server, monkeypatch):
     names = [row["id"] for row in BoardClient(server).rows(split="toy/open", sort="date", ascending=True)]
     assert names == five
     assert [row["model"] for row in BoardClient(server).rows(split="toy/open", search="m3")] == ["M3"]
+
+
+@pytest.fixture
+def odd_server():
+    """A server whose answer to everything is `.body`."""
+
+    class Odd(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps(self.server.body).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    serving = ThreadingHTTPServer(("127.0.0.1", 0), Odd)
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    yield serving
+    serving.shutdown()
+    serving.server_close()
+
+
+ROW = {"id": "a", "place": 1, "model": "m", "team": "t", "published": "2026-01-01", "decimals": None}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        None,
+        {"rows": None, "total": 1},
+        {"rows": ["a"], "total": 1},
+        {"split": "x", "rows": [{**ROW, "scores": {}}]},
+        {"rows": [{**ROW, "scores": {"gIoU": 0.5}}], "total": 1},
+        {"rows": [{**ROW, "scores": {"gIoU": [0.5]}, "place": "first"}], "total": 1},
+    ],
+)
+def test_an_answer_of_another_form_is_one_line(odd_server, body):
+    odd_server.body = body
+    with pytest.raises(ServerError, match="answered in a form that this version does not know"):
+        list(BoardClient(f"http://127.0.0.1:{odd_server.server_port}").rows())
+
+
+def test_a_server_that_promises_rows_without_end_is_left(odd_server):
+    odd_server.body = {"rows": [], "total": 1_000_000_000}
+    assert list(BoardClient(f"http://127.0.0.1:{odd_server.server_port}").rows()) == []
+
+
+@pytest.mark.parametrize("columns", ["30", "60", "200"])
+def test_the_command_cuts_no_figure_and_shows_the_score_that_it_sorts_by(odd_server, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    scores = {name: [0.123456, None, None] for name in ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc", "Pr@0.9")}
+    row = {**ROW, "model": "a-long-name-of-a-model" * 3, "place": 10, "scores": {**scores, "gIoU": [1.0, None, None]}}
+    odd_server.body = {"rows": [row], "total": 1}
+    server = f"http://127.0.0.1:{odd_server.server_port}"
+    shown = CliRunner().invoke(app, ["board", "--server", server, "--sort", "Pr@0.9"])
+    assert shown.exit_code == 0, shown.output
+    first = next(line for line in shown.stdout.splitlines() if line.startswith("10"))
+    assert first.split()[-7:] == ["100.00", *["12.35"] * 5, "2026-01-01"]
+    assert "Pr@0.9" in shown.stdout
+
+
+def test_the_command_has_every_filter_of_the_table(five, server, tmp_path):
+    file = tmp_path / "rows.json"
+    asked = ["board", "--server", server, "--split", "toy/open", "--json", str(file)]
+
+    def models(*more):
+        done = CliRunner().invoke(app, [*asked, *more])
+        assert done.exit_code == 0, done.output
+        return [row["model"] for row in json.loads(file.read_text())]
+
+    assert models("--sort", "model") == ["M4", "M3", "M2", "M1", "M0"]
+    assert models("--sort", "model", "--ascending") == ["M0", "M1", "M2", "M3", "M4"]
+    assert models("--since", "9999-01-01") == []
+    assert models("--largest", "0.5") == []
+    assert models("--subset", "category: none of these") == []
+
+
+def test_rows_may_be_read_over_http_but_no_token_is_sent(odd_server):
+    assert BoardClient("http://board.example", reads_only=True).server == "http://board.example"
+    with pytest.raises(EarthReasonError, match="would send your token unencrypted"):
+        BoardClient("http://board.example")
+    seen = []
+    odd_server.body = {"rows": [], "total": 0}
+    handler = odd_server.RequestHandlerClass
+    answer = handler.do_GET
+    handler.do_GET = lambda self: (seen.append(self.headers.get("authorization")), answer(self))
+    list(BoardClient(f"http://127.0.0.1:{odd_server.server_port}", "er_secret", reads_only=True).rows())
+    assert seen == [None]
