@@ -6,10 +6,9 @@ The revision is the split and the first digits of the predictions' SHA-256, so a
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,31 +16,30 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.files import write_json
-from earthreason.metrics.protocols import PROTOCOLS
 from earthreason.metrics.references import References
-from earthreason.metrics.scores import METRICS
 from earthreason.predictions.reader import open_predictions
+from earthreason.strict_json import strict_loads
 from leaderboard.board import BoardEntry
 from leaderboard.records import (
-    ALL,
     Metadata,
     Name,
     RecordError,
     ResultRecord,
-    ScoreEstimate,
     Text,
     check_card,
     json_bytes,
     parse_record,
     parse_result,
 )
+from leaderboard.row_faults import faults_of
 from leaderboard.scoring import score_predictions
 
 REVISION = 12
-_FILES = ("meta.json", "result.json")
+FILES = ("meta.json", "result.json")
 _MAX_BYTES = 2 << 20
-_ROUNDING = 1e-4
 _SAME = 1e-9
+_AHEAD = timedelta(days=1)
+"""How far the clocks and time zones of those who write rows may be ahead."""
 MOST_DIFFERENCES = 20
 """Differences reported per row."""
 
@@ -83,7 +81,7 @@ def write_entry(root: Path, entry: BoardEntry) -> Path:
         EarthReasonError: the folder holds another row or something else.
     """
     folder = root / folder_name(entry.team, entry.model) / revision_of(entry.record)
-    if (folder / "meta.json").is_file() and _identity(read_entry(folder)) != _identity(entry):
+    if (folder / "meta.json").is_file() and identity(read_entry(folder)) != identity(entry):
         raise EarthReasonError(f"{folder}: contains another row; choose a more distinct name for the team or model")
     write_json(folder / "result.json", entry.record.model_dump(mode="json"))
     facts = {
@@ -97,7 +95,8 @@ def write_entry(root: Path, entry: BoardEntry) -> Path:
     return folder
 
 
-def _identity(entry: BoardEntry) -> tuple[str, ...]:
+def identity(entry: BoardEntry) -> tuple[str, ...]:
+    """Return what makes a row this row: team, model, split and file."""
     record = entry.record
     return entry.team, entry.model, record.config, record.split, record.predictions_sha256
 
@@ -108,16 +107,24 @@ def read_entry(folder: Path) -> BoardEntry:
     Raises:
         EarthReasonError: the row has faults.
     """
+    for place in (folder.parent, folder):
+        if place.is_symlink():
+            raise RecordError(f"{place}: a symbolic link; only folders belong here")
     meta = parse_record(Meta, _read_json(folder / "meta.json"), str(folder / "meta.json"))
-    check_card(meta.card)
+    try:
+        check_card(meta.card)
+    except RecordError as error:
+        raise RecordError(f"{folder / 'meta.json'}: {error}") from None
     record = parse_result(_read_json(folder / "result.json"), str(folder / "result.json"))
-    faults = [f"{folder / 'result.json'}: {fault}" for fault in _faults_of(record)]
+    faults = [f"{folder / 'result.json'}: {fault}" for fault in faults_of(record)]
     if faults:
         raise RecordError("\n".join(faults))
     try:
         day = datetime.strptime(meta.published, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise RecordError(f"{folder / 'meta.json'}: published: there is no day {meta.published}") from None
+    if day > datetime.now(UTC) + _AHEAD:
+        raise RecordError(f"{folder / 'meta.json'}: published: {meta.published} has not come yet")
     return BoardEntry(
         id=f"{folder.parent.name}-{folder.name}",
         team=meta.team,
@@ -130,11 +137,13 @@ def read_entry(folder: Path) -> BoardEntry:
 
 
 def _read_json(path: Path) -> Any:
+    if path.is_symlink():
+        raise RecordError(f"{path}: a symbolic link; only files belong here")
     if path.stat().st_size > _MAX_BYTES:
         raise RecordError(f"{path}: over {_MAX_BYTES >> 20} MiB")
     try:
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        value = strict_loads(path.read_bytes())
+    except ValueError as error:
         raise RecordError(f"{path}: not JSON: {error}") from None
     json_bytes(value, str(path))
     return value
@@ -150,7 +159,7 @@ def entry_folders(root: Path) -> Iterator[Path]:
         raise DataNotFoundError(f"there is no folder {root}; rows are kept in results/<team__model>/<revision>/")
     for group in sorted(root.iterdir()):
         if group.is_dir() and not group.name.startswith("."):
-            yield from (folder for folder in sorted(group.iterdir()) if folder.is_dir())
+            yield from (one for one in sorted(group.iterdir()) if one.is_dir() and not one.name.startswith("."))
 
 
 def read_repository(root: Path) -> Iterator[BoardEntry]:
@@ -162,84 +171,17 @@ def read_repository(root: Path) -> Iterator[BoardEntry]:
     return map(read_entry, entry_folders(root))
 
 
-def validate(root: Path) -> list[str]:
-    """Check a results repository; return one line per fault."""
-    faults: list[str] = []
-    truths: dict[str, dict[str, list[Path]]] = {}
-    for path in sorted(root.rglob("*")) if root.is_dir() else []:
-        depth = len(path.relative_to(root).parts)
-        if path.is_symlink() or (
-            path.is_file() and not path.name.startswith(".") and (depth != 3 or path.name not in _FILES)
-        ):
-            faults.append(f"{path}: only {' and '.join(_FILES)} in <team__model>/<revision>/ belong here")
-    for folder in entry_folders(root):
-        missing = [name for name in _FILES if not (folder / name).is_file() or (folder / name).is_symlink()]
-        if missing:
-            faults.append(f"{folder}: {' and '.join(missing)} missing")
-            continue
-        try:
-            entry = read_entry(folder)
-        except EarthReasonError as error:
-            faults.extend(str(error).splitlines())
-            continue
-        faults.extend(f"{folder}: {fault}" for fault in _name_faults(entry, folder))
-        split = f"{entry.record.config}/{entry.record.split}"
-        truths.setdefault(split, {}).setdefault(entry.record.dataset_sha256, []).append(folder)
-    for split, by_truth in truths.items():
-        if len(by_truth) > 1:
-            fewest = min(by_truth.values(), key=len)
-            faults.extend(
-                f"{folder}: scored against another ground truth of {split} than the others" for folder in fewest
-            )
-    return faults
-
-
-def _name_faults(entry: BoardEntry, folder: Path) -> Iterator[str]:
-    if folder.parent.name != folder_name(entry.team, entry.model):
-        yield f"the folder should be called {folder_name(entry.team, entry.model)}, after meta.json"
-    revision = revision_of(entry.record)
-    if folder.name not in (revision, entry.record.predictions_sha256[:REVISION]):  # the first form
-        yield f"the revision should be {revision}, from the split and predictions_sha256"
-
-
-def _faults_of(record: ResultRecord) -> Iterator[str]:
-    if "segearth-r1" not in record.protocols:
-        yield "no scores under the official protocol, segearth-r1"
-    subsets = {subset.key: subset.questions for subset in record.subsets}
-    if subsets.get(ALL) != record.questions or max(subsets.values()) > record.questions:
-        yield f"the subsets do not fit {record.questions} questions"
-    if max(record.images, record.empty_targets) > record.questions:
-        empty = f"{record.empty_targets} questions without a target"
-        yield f"{record.images} images and {empty} in {record.questions} questions"
-    if record.curve != sorted(record.curve, reverse=True):
-        yield "the curve must not rise"
-    for name, scores in record.protocols.items():
-        if name not in PROTOCOLS:
-            yield f"unknown protocol {name!r}"
-        elif scores.grid != PROTOCOLS[name].grid.name:
-            yield f"{name}: compared on {scores.grid}, not on {PROTOCOLS[name].grid.name}"
-        if ALL not in scores.scores:
-            yield f"{name}: no scores over all questions"
-        for key, cells in scores.scores.items():
-            if key not in subsets:
-                yield f"{name}: the subset {key!r} is not listed"
-            yield from _score_faults(f"{name}, {key}", cells)
-
-
-def _score_faults(place: str, cells: dict[str, ScoreEstimate]) -> Iterator[str]:
-    for metric, (value, low, high) in cells.items():
-        if metric not in METRICS:
-            yield f"{place}: unknown score {metric!r}"
-        elif (low is None) != (high is None):
-            yield f"{place}: the interval of {metric} lacks one end"
-        elif low is not None and high is not None and not low - _ROUNDING <= value <= high + _ROUNDING:
-            yield f"{place}: {metric} is outside its interval: {[low, value, high]}"
-
-
-def rescore(root: Path, predictions: Path, references: References) -> list[str]:
+def rescore(root: Path, predictions: Path, references: References, *, secret: bool = False) -> list[str]:
     """Score a file again and compare it with every row about it; return one line per figure that differs.
 
     Rows that were scored against another ground truth are skipped.
+
+    Args:
+        root: a results repository.
+        predictions: the file.
+        references: its truth.
+        secret: whether the labels are hidden. A row must then be reduced, as it may be written to make this check
+            print what it should not: complete rows are refused, and lines name what differs without what was found.
 
     Raises:
         DataNotFoundError: no row is about this file and this truth.
@@ -255,6 +197,9 @@ def rescore(root: Path, predictions: Path, references: References) -> list[str]:
         raise DataNotFoundError(f"no row in {root} is about {predictions} (revision {sha256[:REVISION]}){others}")
     faults = []
     for folder, stated in about.items():
+        if secret and not stated.hides_labels:
+            faults.append(f"{folder}: complete scores, but the labels are hidden; write it with `result --hidden`")
+            continue
         scoring = score_predictions(
             opened,
             references,
@@ -264,7 +209,8 @@ def rescore(root: Path, predictions: Path, references: References) -> list[str]:
             resamples=stated.resamples,
             seed=stated.seed,
         )
-        faults += [f"{folder}: {difference}" for difference in _differences_of(stated, (scoring.record, scoring.final))]
+        lines = _differences_of(stated, (scoring.record, scoring.final))
+        faults += [f"{folder}: {line.partition(', found')[0] if secret else line}" for line in lines]
     return faults
 
 

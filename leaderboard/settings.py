@@ -43,7 +43,6 @@ class Settings(BaseModel):
         min_upload_rate: lowest rate of an upload, bytes per second.
         guesses_per_minute: number of wrong tokens per minute after which an address gets no other answer to them.
         hash_addresses: whether logs show a keyed hash of each client address instead; its key changes at every start.
-        guesses_per_minute: number of wrong tokens after which an address has to wait.
         drawing_seconds: processor time that an address may use at once for drawing pages that nobody has read, seconds.
         drawing_share: share of a processor that an address may use for this in the long run.
         changes_per_minute: changes of its rows that a team may make per minute, after 30 at once.

@@ -66,8 +66,9 @@ def _print_rows(rows: list[dict[str, Any]], sort: str) -> None:
     for heading in ("Model", "Team"):
         table.add_column(heading, overflow="fold", min_width=_LEAST_NAME)
     lines = [[_percent(row, name) for name in shown] for row in rows]
-    for name, figures in zip(shown, zip(*lines, strict=True), strict=True):
-        table.add_column(name, no_wrap=True, min_width=max(map(len, (name, *figures))))
+    for number, name in enumerate(shown):
+        longest = max(len(figures[number]) for figures in lines)
+        table.add_column(name, no_wrap=True, min_width=max(len(name), longest))
     table.add_column("Published", no_wrap=True, min_width=len("2026-01-01"))
     for row, figures in zip(rows, lines, strict=True):
         texts = [str(row["place"] or "–"), row["model"], row["team"], *figures, row["published"]]
