@@ -31,6 +31,8 @@ MAX_RESAMPLES = 100_000
 """Most resamples of a result, so that a submitted file cannot cause hours of work."""
 MAX_PARAMETERS = 10_000_000
 """Most parameters of a model, in millions."""
+MIN_PARAMETERS = 1e-6
+"""One parameter, in millions."""
 MAX_CARD_BYTES = 16 << 10
 MAX_CARD_DEPTH = 8
 Training = Literal["trained", "few-shot", "zero-shot"]
@@ -56,32 +58,34 @@ _FORMAT = r"\ufff9-\ufffb\U00013430-\U0001343f"
 """General category Cf, other than _IGNORABLE and the visible Prepended_Concatenation_Mark."""
 _BLANK = r"\u2800\u2d7f\U0001107f\U00013440\U00016fe4\U0001d159"
 """No property tells these from letters and symbols: the blank Braille pattern, joiners, fillers, the null notehead."""
-_CONTROL = r"\x00-\x1f\x7f-\x9f"
+_CONTROL, _CONTROL_IN_TEXT = r"\x00-\x1f\x7f-\x9f", r"\x00-\x09\x0b-\x1f\x7f-\x9f"
+"""A text may have line breaks."""
 _UNSEEN = rf"\u2028\u2029\ue000-\uf8ff\U000f0000-\U0010ffff{_IGNORABLE}{_FORMAT}{_BLANK}"
 """With the separators of lines and paragraphs, and private use."""
 PRINTED_LINE = rf"^[^{_CONTROL}{_UNSEEN}]*$"
 _NAME = rf"^[^{_CONTROL}{_UNSEEN}]*[^{_CONTROL}{_UNSEEN}\s][^{_CONTROL}{_UNSEEN}]*$"
-_TEXT = rf"^[^{_CONTROL.replace('x1f', 'x09')}\x0b-\x1f{_UNSEEN}]*$"
+_TEXT = rf"^[^{_CONTROL_IN_TEXT}{_UNSEEN}]*$"
 _LINK = r"^https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?([/?#][!#-&(-;=?-\[\]_a-z~]*)?$"
 
 
-def _refuse_unseen(value: Any) -> Any:
-    """Name the first character that shows nothing. The patterns refuse it too, but less clearly.
+def _refuse(characters: str) -> BeforeValidator:
+    """Make a validator that names the first of these characters. The patterns refuse it too, but less clearly."""
 
-    Raises:
-        PydanticCustomError: there is one.
-    """
-    found = re.search(f"[{_UNSEEN}]", value) if isinstance(value, str) else None
-    if found is None:
-        return value
-    facts = {"code": f"U+{ord(found[0]):04X}", "name": unicodedata.name(found[0], "no name")}
-    raise PydanticCustomError("unseen", "contains {code} ({name}), which shows nothing; leave it out", facts)
+    def check(value: Any) -> Any:
+        found = re.search(f"[{characters}]", value) if isinstance(value, str) else None
+        if found is None:
+            return value
+        facts = {"code": f"U+{ord(found[0]):04X}", "name": unicodedata.name(found[0], "no name")}
+        raise PydanticCustomError("unseen", "contains {code} ({name}), which shows nothing; leave it out", facts)
+
+    return BeforeValidator(check)
 
 
-Printed = BeforeValidator(_refuse_unseen)
+Printed = _refuse(_CONTROL + _UNSEEN)
+_PrintedText = _refuse(_CONTROL_IN_TEXT + _UNSEEN)
 Line = Annotated[str, Field(max_length=120, pattern=PRINTED_LINE), Printed]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=_NAME), Printed]
-Text = Annotated[str, Field(max_length=1000, pattern=_TEXT), Printed]
+Text = Annotated[str, Field(max_length=1000, pattern=_TEXT), _PrintedText]
 Link = Annotated[str, Field(max_length=300, pattern=_LINK)]
 
 
@@ -95,7 +99,7 @@ class Metadata(BaseModel):
     paper: Link | None = None
     code: Link | None = None
     checkpoint: Link | None = None
-    parameters_millions: Annotated[FiniteFloat, Field(gt=0, le=MAX_PARAMETERS)] | None = None
+    parameters_millions: Annotated[FiniteFloat, Field(ge=MIN_PARAMETERS, le=MAX_PARAMETERS)] | None = None
     backbone: Line = ""
     extra_data: Line = ""
     description: Text = ""

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import earthreason
 from earthreason.metrics.statistics import FEW_IMAGES
-from leaderboard.board import BoardQuery, digits
+from leaderboard.board import BoardQuery, digits, number_text
 from leaderboard.records import ALL, TRAINING_TITLES, ScoreEstimate
 
 
@@ -69,6 +69,8 @@ class ServerLinks:
 
 
 LINKS = ServerLinks()
+_UNITS = ((1e6, "T"), (1e3, "B"))
+"""Units of numbers of parameters, by how many millions they are; what rounds to one of them is written in it."""
 NOT_KEPT = {"Cache-Control": "no-store"}
 """Headers of a page for one reader."""
 
@@ -77,7 +79,7 @@ def _parameters(query: BoardQuery) -> str:
     """Encode what differs from the default query as a query string."""
     plain = asdict(BoardQuery(query.split))
     given = {key: value for key, value in asdict(query).items() if key == "split" or value != plain[key]}
-    texts = {bool: lambda value: str(value).lower(), float: "{:g}".format}
+    texts = {bool: lambda value: str(value).lower(), float: number_text}
     return urlencode({key: texts.get(type(value), str)(value) for key, value in given.items()})
 
 
@@ -95,7 +97,8 @@ def millions(value: float | None) -> str:
     """Format a number of parameters, given in millions."""
     if value is None:
         return ""
-    return f"{value / 1000:.3g} B" if value >= 1000 else f"{value:.3g} M"
+    size, unit = next(((size, unit) for size, unit in _UNITS if value >= 0.9995 * size), (1, "M"))
+    return f"{value / size:.3g} {unit}"
 
 
 def place(value: float | None, scale: tuple[float, float], width: float = 100) -> float:
@@ -132,6 +135,7 @@ def environment() -> Environment:
         "digits": digits,
         "span": span,
         "millions": millions,
+        "number_text": number_text,
         "place": place,
         "points": curve_points,
         "pretty_json": pretty_json,

@@ -9,9 +9,14 @@ import xml.etree.ElementTree as ElementTree
 
 import brotli
 import pytest
+from markdown_it import MarkdownIt
+from pylatexenc.latex2text import LatexNodes2Text
 
+from leaderboard.board import BoardQuery
+from leaderboard.exports import write_csv
 from leaderboard.listing import Lister
-from tests.leaderboard.listings import entry
+from leaderboard.web.rendering import millions
+from tests.leaderboard.listings import build_table, entry
 from tests.leaderboard.toys import make_predictions
 
 ROWS = 120
@@ -98,12 +103,96 @@ def test_names_are_text_in_every_file(client, database):
     latex = client.get("/api/board.tex?split=toy/test").text
     assert (
         r"\textbackslash{}input\{x\} \textbar{} \textless{}b\textgreater{}\&\%\$\#\_\textasciicircum{}"
-        r"\textasciitilde{} `*[a](b)` \{" in latex
+        r"\textasciitilde{} \textasciigrave{}*[a](b)\textasciigrave{} \{" in latex
     )
     row = client.get("/api/board.md?split=toy/test").text.splitlines()[-1]
     assert len(re.findall(r"(?<!\\)\|", row)) == 6  # those between the cells
     assert not re.search(r"(?<!\\)[<`*\[]", row.replace("**50.00**", ""))
     assert "'=1+1" in client.get("/api/board.csv?split=toy/test").text
+
+
+def listed(database, name, model="any", **facts):
+    """Add a row to the listing."""
+    with database.write() as session:
+        one = entry(name, 0.5, **facts)
+        one.metadata["model"] = model
+        Lister(session).add(one.facts, one.record.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("name", ["a--b", "---", "x''y", "``z''", "?`", "x,,y", "O'Brien", "100% & $x$ #1 _"])
+def test_latex_prints_the_names_that_were_given(client, database, name):
+    """Dashes, commas and quotation marks would be joined into other characters."""
+    listed(database, "a" * 22, name)
+    row = client.get("/api/board.tex?split=toy/test").text.splitlines()[-3]
+    cell = re.match(r"1 & (.*) & Team &", row)[1]
+    assert LatexNodes2Text().latex_to_text(cell) == name
+
+
+@pytest.mark.parametrize("name", ["http://evil.example", "see WWW.evil.example", "https://evil.example/a_b"])
+def test_no_name_becomes_a_link_in_markdown(client, database, name):
+    listed(database, "a" * 22, name)
+    page = MarkdownIt("gfm-like").render(client.get("/api/board.md?split=toy/test").text)
+    assert "<a " not in page
+    assert f"<td>{name}</td>" in page
+
+
+def test_an_id_is_the_same_in_every_file(client, database):
+    """One in 64 begins with a dash, which is no formula; what somebody chose is another matter."""
+    name = "-" + "a" * 21
+    listed(database, name, "＝1+1")
+    (row,) = csv.DictReader(io.StringIO(client.get("/api/board.csv?split=toy/test").text))
+    assert row["id"] == name == board(client)["rows"][0]["id"]
+    assert row["model"] == "'＝1+1"
+    text = "".join(write_csv(BoardQuery("toy/test"), (), [shown_as("=HYPERLINK(1)")]))
+    assert text.splitlines()[1].endswith("'=HYPERLINK(1)")
+
+
+def shown_as(name):
+    (row,) = build_table([entry(name, 0.5)], BoardQuery("toy/test")).rows
+    return row
+
+
+@pytest.mark.parametrize("size", [1234567.5, 9_999_999.0, 0.000123456789, 123456.7])
+def test_sizes_keep_their_digits_in_filters_and_files(client, database, size):
+    """A filter that links round is another filter."""
+    listed(database, "a" * 22, size=size)
+    page = client.get(f"/?split=toy/test&largest={size!r}").text
+    told = {float(value) for value in re.findall(r"largest=([^&\"]+)", page.replace("&amp;", "&"))}
+    assert told == {size}
+    assert float(re.search(r'name="largest"[^>]* value="([^"]+)"', page)[1]) == size
+    for form in ("md", "tex"):
+        text = client.get(f"/api/board.{form}?split=toy/test&largest={size!r}").text
+        assert f" {size!r} ".replace(".0 ", " ") in text
+
+
+@pytest.mark.parametrize(
+    ("millions_of", "text"),
+    [(999.4, "999 M"), (999.6, "1 B"), (9999.6, "10 B"), (999_600, "1 T"), (10_000_000, "10 T"), (0.5, "0.5 M")],
+)
+def test_sizes_are_written_in_words(millions_of, text):
+    assert millions(millions_of) == text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("since=2026-02-30", "query.since: must be a day, such as 2026-01-31"),
+        ("since=0000-00-00", "query.since: must be a day, such as 2026-01-31"),
+        ("since=20260101", "query.since: must be a day, such as 2026-01-31"),
+        ("largest=nan", "query.largest: input should be a finite number"),
+        ("largest=0", "query.largest: input should be greater than 0"),
+        ("training=x", "query.training: input should be '', 'trained', 'few-shot' or 'zero-shot'"),
+        ("search=%E3%85%A4", "query.search: contains U+3164 (HANGUL FILLER), which shows nothing; leave it out"),
+        ("search=a%00", "query.search: contains U+0000 (no name), which shows nothing; leave it out"),
+    ],
+)
+def test_a_wrong_parameter_is_one_fault_in_plain_words(client, wrong, said):
+    answer = client.get(f"/api/board?split=toy/test&{wrong}")
+    assert (answer.status_code, answer.json()) == (422, {"error": said})
+
+
+def test_empty_fields_of_the_form_are_no_filters(client, many):
+    assert board(client, "&since=&largest=&search=&training=")["total"] == ROWS
 
 
 @pytest.mark.parametrize("path", ["/?split=toy/test", "/api/board?split=toy/test", "/scoring"])
