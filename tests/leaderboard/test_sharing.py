@@ -2,16 +2,21 @@
 
 import json
 import threading
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from xml.etree import ElementTree
 
 import bibtexparser
 import pytest
+from fastapi.testclient import TestClient
+from pylatexenc.latex2text import LatexNodes2Text
 from typer.testing import CliRunner
 
 from earthreason.board_client import BoardClient, ServerError
 from earthreason.cli.main import app
 from earthreason.errors import EarthReasonError
+from leaderboard.splits import get_split
+from leaderboard.web.app import create_app
 from tests.leaderboard.test_submit import server as server
 from tests.leaderboard.toys import METADATA, make_predictions
 
@@ -71,6 +76,45 @@ def test_a_citation_is_one_entry_whatever_the_names_are(hand, rows):
         depth += (character == "{") - (character == "}")
         assert depth >= 0
     assert depth == 1  # the last brace closes the entry
+
+
+def test_citations_of_several_rows_fit_into_one_file(hand, references):
+    """Versions of a model, and models whose names have no Latin letters, are still different entries."""
+    names = ("Model A", "Model A", "Модель", "模型")
+    texts = []
+    for seed, name in enumerate(names):
+        metadata = {**METADATA, "model": name}
+        row = hand.published(make_predictions(references, seed), split="toy/open", metadata=metadata)
+        texts.append(hand.client.get(f"/models/{row}/cite.bib").text)
+    parsed = bibtexparser.parse_string("".join(texts))
+    assert parsed.failed_blocks == []  # a repeated key is a failed block
+    assert len(parsed.entries) == 4
+    titles = [LatexNodes2Text().latex_to_text(entry.fields_dict["title"].value) for entry in parsed.entries]
+    assert [title.partition(" on ")[0] for title in titles] == list(names)
+
+
+def test_a_name_that_begins_with_a_command_keeps_its_capitals(hand, references):
+    """BibTeX lowers capitals of a title inside a brace that a command follows at once."""
+    row = hand.published(make_predictions(references), metadata={**METADATA, "model": "<Big>"})
+    assert "title = {{{}" in hand.client.get(f"/models/{row}/cite.bib").text
+
+
+def test_badge_and_citation_name_the_board_and_the_dataset(settings, database, hand, references):
+    row = hand.published(make_predictions(references), split="toy/open")
+    named = TestClient(create_app(settings.model_copy(update={"title": "Other & Board"}), database))
+    with named as client:
+        badge = ElementTree.fromstring(client.get(f"/models/{row}/badge.svg").text)
+        texts = [each.text for each in badge.iter("{http://www.w3.org/2000/svg}text")]
+        assert texts[0] == "Other & Board toy/open"
+        assert "{Other \\& Board} leaderboard" in client.get(f"/models/{row}/cite.bib").text
+
+
+def test_a_feed_without_rows_is_as_new_as_its_split(hand, database):
+    with database.read() as session:
+        created = get_split(session, "toy/open").created
+    feed = ElementTree.fromstring(hand.client.get("/feed.xml?split=toy/open").text)
+    updated = datetime.fromisoformat(feed.find(f"{ATOM}updated").text)
+    assert abs(updated.timestamp() - created) < 1
 
 
 def test_previews_are_text(hand, rows):
