@@ -213,8 +213,12 @@ class Board:
 
 def _draw_page(text: str, media_type: str, made: int, shows: Collection[str]) -> DrawnPage:
     body = text.encode()
-    tag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'  # weak: the packed forms have it too
-    return DrawnPage(body, pack(body), media_type, tag, made, shows)
+    return DrawnPage(body, pack(body), media_type, tag_of(body), made, shows)
+
+
+def tag_of(body: bytes) -> str:
+    """Return the tag of a body. It is weak, because the packed forms have it too."""
+    return f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
 
 
 def matches(header: str, etag: str) -> bool:

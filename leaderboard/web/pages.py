@@ -13,7 +13,7 @@ from earthreason.metrics.protocols import PROTOCOLS
 from leaderboard.board import PAGE_ROWS
 from leaderboard.selection import read_table
 from leaderboard.splits import get_split, list_splits
-from leaderboard.submissions import NotThereError, RefusedError, find_submission, is_owner, latest_result
+from leaderboard.submissions import RefusedError, find_submission, is_owner, latest_result
 from leaderboard.tables import GalleryPicture
 from leaderboard.web.limits import client_of
 from leaderboard.web.personal import ShownId, check_id
@@ -72,7 +72,7 @@ async def get_picture(
         result = latest_result(session, submission)
         picture = None if result is None or not name.isprintable() else session.get(GalleryPicture, (result.id, name))
         if picture is None or submission.split.hidden:
-            raise NotThereError
+            raise RefusedError("there is no such picture", status=404)
         return picture.content
 
     return Response(

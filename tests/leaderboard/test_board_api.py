@@ -310,3 +310,56 @@ def test_a_team_lists_all_its_submissions_part_by_part(hand, references):
 def test_json_of_a_part_says_what_was_asked(client, many):
     told = json.loads(client.get("/api/board?split=toy/test&sort=size&ascending=true&limit=1").text)
     assert (told["sort"], told["ascending"], told["rows"][0]["place"]) == ("size", True, 1)
+
+
+def test_all_that_everyone_may_read_has_a_tag(hand, references):
+    row = hand.published(make_predictions(references), split="toy/open")
+    page = hand.client.get(f"/models/{row}").text
+    picture = re.search(r'src="(/pictures/[^"]+)"', page)[1]
+    paths = (
+        "/robots.txt",
+        "/sitemap.xml",
+        "/sitemaps/0.xml",
+        "/sitemaps/1.xml",
+        "/api/splits",
+        "/api/splits/toy/open/samples",
+        f"/api/submissions/{row}",
+        f"/api/submissions/{row}/samples.csv",
+        f"/api/submissions/{row}/history",
+        "/api/history?split=toy/open",
+        picture,
+    )
+    tags = {path: hand.client.get(path).headers["etag"] for path in paths}
+    for path, tag in tags.items():
+        again = hand.client.get(path, headers={"if-none-match": tag})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag), path
+        head = hand.client.head(path)
+        assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", tag), path
+    hand.client.patch(
+        f"/api/submissions/{row}", json={"metadata": {"model": "B", "training": "trained"}}, headers=hand.headers()
+    )
+    for path in (f"/api/submissions/{row}", "/api/history?split=toy/open"):
+        assert hand.client.get(path, headers={"if-none-match": tags[path]}).status_code == 200
+
+
+def test_what_only_its_owner_may_read_is_not_confirmed_to_others(hand, references):
+    row = hand.submit(make_predictions(references))
+    path = f"/api/submissions/{row}"
+    tag = hand.client.get(path, headers=hand.headers()).headers["etag"]
+    assert hand.client.get(path, headers={"if-none-match": tag}).status_code == 404
+    assert "etag" not in hand.client.get("/sign-in").headers
+    assert "etag" not in hand.client.get("/api/nothing").headers
+
+
+def test_pages_say_that_they_answer_head(client):
+    for path in ("/", "/scoring", "/feed.xml", "/api/board"):
+        assert client.delete(path).headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/sitemaps/7.xml", "no such sitemap"), ("/models/x/badge.svg", "no such submission")]
+)
+def test_what_is_missing_is_named(client, path, said):
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert f"there is {said}" in answer.text
