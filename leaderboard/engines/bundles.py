@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 import earthreason
+from earthreason.data.configs import DEFAULT_CONFIG
 from earthreason.errors import EarthReasonError
 from earthreason.metrics.references import References, write_references
 from leaderboard.engines.scoring import PhaseFacts
@@ -58,6 +59,7 @@ class Phase:
     a_day: int
     in_all: int
     hidden: bool = True
+    config: str = DEFAULT_CONFIG
 
     @property
     def facts(self) -> PhaseFacts:
@@ -71,6 +73,7 @@ def phases_of(
     a_day: int,
     in_all: int = SUBMISSIONS,
     open_splits: Collection[str] = (),
+    config: str = DEFAULT_CONFIG,
 ) -> list[Phase]:
     """Plan the phases: validation first, then test without an end.
 
@@ -81,6 +84,7 @@ def phases_of(
         a_day: submissions per participant and day.
         in_all: submissions per participant in a phase.
         open_splits: splits whose labels are public; the others are hidden.
+        config: dataset configuration of the splits.
 
     Raises:
         EarthReasonError: there is no split, or one that is neither val nor test.
@@ -93,7 +97,7 @@ def phases_of(
     for split in splits:
         end = None if split == splits[-1] else start + timedelta(days=val_days)
         hidden = split not in open_splits
-        phases.append(Phase(split, titles[split], references[split], start, end, a_day, in_all, hidden))
+        phases.append(Phase(split, titles[split], references[split], start, end, a_day, in_all, hidden, config))
         start = end or start
     return phases
 
@@ -138,11 +142,13 @@ def truth_bytes(references: References) -> bytes:
         return (Path(folder) / "truth.json").read_bytes()
 
 
-def pages_of(phases: list[Phase], upload: str) -> dict[str, str]:
+def pages_of(phases: list[Phase], title: str, upload: str) -> dict[str, str]:
     """Write the pages that participants read, as Markdown by name; `upload` says what to upload."""
+    official = all(phase.config == DEFAULT_CONFIG for phase in phases)
+    dataset = "Million-AID and fMoW" if official else f"their dataset, {phases[0].config}"
     sizes = ", ".join(f"{phase.split} ({len(phase.references)} images)" for phase in phases)
     return {
-        "overview": "# EarthReason\n\nEach question describes what to find in an overhead image without naming it. "
+        "overview": f"# {title}\n\nEach question describes what to find in an overhead image without naming it. "
         f"Mark the pixels that answer it, or say that nothing in the image does. Phases: {sizes}.\n\n{upload} Masks "
         "are named `SAMPLE_ID.png`. `earthreason-eval` reads the same forms.\n",
         "evaluation": f"# Evaluation\n\nScored by earthreason {earthreason.__version__}, the same code as "
@@ -150,8 +156,8 @@ def pages_of(phases: list[Phase], upload: str) -> dict[str, str]:
         "the mean IoU over questions; an empty answer to an empty target counts as 1. cIoU is the sum of all "
         "intersections divided by the sum of all unions. Scores are fractions"
         f"{_rounding(phases)}.\n",
-        "terms": "# Terms\n\nState what your model was trained on. The images are subject to the terms of Million-AID "
-        "and fMoW. The organisers may remove results that were made with labels of the scored split.\n",
+        "terms": "# Terms\n\nState what your model was trained on. The images are subject to the terms of "
+        f"{dataset}. The organisers may remove results that were made with labels of the scored split.\n",
     }
 
 

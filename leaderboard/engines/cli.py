@@ -10,6 +10,7 @@ import typer
 
 from earthreason.cli.app import stdout
 from earthreason.cli.options import DataDirOption
+from earthreason.data.configs import DEFAULT_CONFIG
 from leaderboard.engines.bundles import IMAGE, SUBMISSIONS, Phase, now, phases_of
 
 OutOption = Annotated[Path, typer.Option("--out", help="Zip to write.")]
@@ -28,7 +29,9 @@ OpenOption = Annotated[
     list[str],
     typer.Option("--open", help="Split whose labels are public; its scores are complete. Repeat the option for both."),
 ]
-TitleOption = Annotated[str, typer.Option("--title", help="Title of the competition.")]
+TitleOption = Annotated[
+    str | None, typer.Option("--title", help="Title of the competition.", show_default="EarthReason, with the --config")
+]
 
 
 def codabench(
@@ -48,7 +51,7 @@ def codabench(
     a_day: PerDayOption = 3,
     in_all: InAllOption = SUBMISSIONS,
     open_splits: OpenOption = [],  # noqa: B006
-    title: TitleOption = "EarthReason",
+    title: TitleOption = None,
 ) -> None:
     """Write a Codabench competition bundle: phases, columns, pages, and the judge as its scoring program.
 
@@ -57,7 +60,7 @@ def codabench(
     from leaderboard.engines.codabench import write_codabench
 
     phases = _plan(config, split, data_dir, start, val_days, a_day, in_all, open_splits)
-    write_codabench(out, phases, image, title)
+    write_codabench(out, phases, image, title or _title(config))
     schedule = ", ".join(f"{phase.title} from {phase.start:%Y-%m-%d}" for phase in phases)
     stdout().print(f"{out}: {schedule}. It contains labels: upload it to Codabench only", soft_wrap=True)
 
@@ -72,7 +75,7 @@ def evalai(
     a_day: PerDayOption = 3,
     in_all: InAllOption = SUBMISSIONS,
     open_splits: OpenOption = [],  # noqa: B006
-    title: TitleOption = "EarthReason",
+    title: TitleOption = None,
 ) -> None:
     """Write an EvalAI challenge: configuration, annotations, and the judge as its evaluation script.
 
@@ -80,7 +83,9 @@ def evalai(
     """
     from leaderboard.engines.evalai import write_evalai
 
-    write_evalai(out, _plan(config, split, data_dir, start, val_days, a_day, in_all, open_splits), title)
+    write_evalai(
+        out, _plan(config, split, data_dir, start, val_days, a_day, in_all, open_splits), title or _title(config)
+    )
     stdout().print(f"{out}: it contains labels: upload it to EvalAI only", soft_wrap=True)
 
 
@@ -98,7 +103,11 @@ def _plan(
     from earthreason.metrics.truth import load_references
 
     references = {name: load_references(config, name, data_dir) for name in splits}
-    return phases_of(references, start or now(), val_days, a_day, in_all, open_splits)
+    return phases_of(references, start or now(), val_days, a_day, in_all, open_splits, config)
+
+
+def _title(config: str) -> str:
+    return "EarthReason" if config == DEFAULT_CONFIG else f"EarthReason: {config}"
 
 
 def register(app: typer.Typer) -> None:

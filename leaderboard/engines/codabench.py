@@ -45,7 +45,7 @@ def write_codabench(target: Path, phases: list[Phase], image: str, title: str) -
         bundle.put("competition.yaml", yaml.safe_dump(_competition(phases, image, title), sort_keys=False))
         bundle.put("logo.png", logo())
         upload = f"Upload a zip that holds one predictions file or the masks themselves. Forms: {DESCRIPTION}."
-        for name, text in pages_of(phases, upload).items():
+        for name, text in pages_of(phases, title, upload).items():
             bundle.put(f"pages/{name}.md", text)
         installed = " ".join(REQUIREMENTS.values())
         bundle.put("docker/Dockerfile", f"FROM {IMAGE}\nRUN pip install --no-cache-dir {installed}\n")
@@ -84,7 +84,7 @@ def _competition(phases: list[Phase], image: str, title: str) -> dict[str, Any]:
         "make_programs_available": True,
         "enable_detailed_results": not any(phase.facts.hidden for phase in phases),
         "pages": [{"title": name.capitalize(), "file": f"pages/{name}.md"} for name in ("overview", "evaluation")],
-        "fact_sheet": _fact_sheet(),
+        "fact_sheet": _fact_sheet(title),
         "tasks": [_task(index, phase) for index, phase in enumerate(phases)],
         "phases": [_phase(index, phase) for index, phase in enumerate(phases)],
         "leaderboards": [
@@ -101,11 +101,11 @@ def _competition(phases: list[Phase], image: str, title: str) -> dict[str, Any]:
     }
 
 
-def _fact_sheet() -> dict[str, Any]:
+def _fact_sheet(title: str) -> dict[str, Any]:
     exposure = ["trained", "few-shot", "zero-shot"]
     return {
-        "training": _question("training", "How the model was exposed to EarthReason", exposure),
-        "extra_data": _question("extra_data", "Training data beyond EarthReason", ""),
+        "training": _question("training", f"How the model was exposed to {title}", exposure),
+        "extra_data": _question("extra_data", f"Training data beyond {title}", ""),
         "paper": _question("paper", "Paper or code (URL)", ""),
     }
 

@@ -125,6 +125,9 @@ def test_previews_are_text(hand, rows):
     described = hidden.partition('og:description" content="')[2].partition('"')[0]
     assert described.startswith("toy/test: gIoU ")
     assert "." not in described  # whole per cent
+    table = hand.client.get("/?split=toy/open").text
+    assert 'property="og:site_name" content="EarthReason leaderboard"' in table
+    assert 'property="og:description" content="Scores with 95 % intervals of 1 model on toy/open"' in table
 
 
 def test_the_command_prints_the_rows_as_a_table_and_as_json(hand, rows, server, tmp_path):
