@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from xml.sax.saxutils import escape, quoteattr
 
 from fastapi import APIRouter, Query, Request, Response
@@ -30,6 +30,7 @@ from leaderboard.web.state import Shared
 router = APIRouter()
 _FEED_ROWS = 50
 _ATOM = "http://www.w3.org/2005/Atom"
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CHARACTER_WIDTH = 6.7
 _KEY_NAME, _KEY_ID = 40, 8
 """Characters of the key of a citation."""
@@ -61,10 +62,10 @@ def _atom(address: str, title: str, split: str, rows: Sequence[ListedRow], creat
     newest = max((row.published for row in rows), default=created)
     entries = "".join(
         f"<entry><id>{escape(f'{address}{LINKS.model(row.entry_id)}')}</id>"
-        f"<title>{escape(str(row.details['model']))}</title><author><name>{escape(row.team)}</name></author>"
+        f"<title>{_text(row.details['model'])}</title><author><name>{_text(row.team)}</name></author>"
         f"<link href={quoteattr(f'{address}{LINKS.model(row.entry_id)}')}/>"
         f"<published>{_moment(row.published)}</published><updated>{_moment(row.published)}</updated>"
-        f"<summary>{escape(str(row.details.get('description') or row.details['training']))}</summary></entry>\n"
+        f"<summary>{_text(row.details.get('description') or row.details['training'])}</summary></entry>\n"
         for row in rows
     )
     return (
@@ -73,6 +74,11 @@ def _atom(address: str, title: str, split: str, rows: Sequence[ListedRow], creat
         f'<link rel="self" href={quoteattr(here)}/><link href={quoteattr(f"{address}/?split={split}")}/>\n'
         f"{entries}</feed>\n"
     )
+
+
+def _text(value: Any) -> str:
+    """Escape a text. Rows of earlier versions may have characters that XML has no place for."""
+    return escape(_NOT_XML.sub("\ufffd", str(value)))
 
 
 def _moment(seconds: float) -> str:

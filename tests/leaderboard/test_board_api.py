@@ -363,3 +363,14 @@ def test_what_is_missing_is_named(client, path, said):
     answer = client.get(path)
     assert answer.status_code == 404
     assert f"there is {said}" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/api/board", "/api/board.csv"])
+def test_a_subset_that_no_row_has_is_named(hand, references, path):
+    """An empty table would look like a group in which nobody has a score."""
+    hand.published(make_predictions(references), split="toy/open")
+    answer = hand.client.get(f"{path}?split=toy/open&subset=category: clas 1")
+    assert answer.status_code == 404
+    assert "unknown subset 'category: clas 1'; did you mean 'category: class 1'?" in answer.json()["error"]
+    assert hand.client.get(f"{path}?split=toy/open&subset=category: class 1").status_code == 200
+    assert hand.client.get(f"{path}?split=toy/test&subset=all").status_code == 200  # no rows at all

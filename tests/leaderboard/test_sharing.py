@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 from earthreason.board_client import BoardClient, ServerError
 from earthreason.cli.main import app
 from earthreason.errors import EarthReasonError
+from leaderboard.listing import Lister
 from leaderboard.splits import get_split
 from leaderboard.web.app import create_app
+from tests.leaderboard.listings import entry
 from tests.leaderboard.test_submit import server as server
 from tests.leaderboard.toys import METADATA, make_predictions
 
@@ -115,6 +117,19 @@ def test_a_feed_without_rows_is_as_new_as_its_split(hand, database):
     feed = ElementTree.fromstring(hand.client.get("/feed.xml?split=toy/open").text)
     updated = datetime.fromisoformat(feed.find(f"{ATOM}updated").text)
     assert abs(updated.timestamp() - created) < 1
+
+
+@pytest.mark.parametrize("code", [0xFFFE, 0xFFFF, 0x01, 0x0B])
+def test_no_name_makes_the_feed_unreadable(hand, references, database, code):
+    """XML has no place for these characters; one row with such a name would take the feed from everybody."""
+    metadata = {**METADATA, "model": f"a{chr(code)}"}
+    assert hand.announce(make_predictions(references), split="toy/open", metadata=metadata).status_code == 422
+    listed = entry("a" * 22, 0.5)
+    listed.metadata["model"] = f"a{chr(code)}"  # as a row of an earlier version
+    with database.write() as session:
+        Lister(session).add(listed.facts, listed.record.model_dump(mode="json"))
+    feed = ElementTree.fromstring(hand.client.get("/feed.xml?split=toy/test").text)
+    assert [each.text for each in feed.iterfind(f"{ATOM}entry/{ATOM}title")] == ["a\ufffd"]
 
 
 def test_previews_are_text(hand, rows):
@@ -237,7 +252,9 @@ def test_the_command_has_every_filter_of_the_table(five, server, tmp_path):
     assert models("--sort", "model", "--ascending") == ["M0", "M1", "M2", "M3", "M4"]
     assert models("--since", "9999-01-01") == []
     assert models("--largest", "0.5") == []
-    assert models("--subset", "category: none of these") == []
+    assert len(models("--subset", "category: class 1")) == 5
+    wrong = CliRunner().invoke(app, [*asked, "--subset", "category: none of these"])
+    assert "unknown subset 'category: none of these'" in str(wrong.exception)
 
 
 def test_rows_may_be_read_over_http_but_no_token_is_sent(odd_server):
