@@ -12,7 +12,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import compile_path
 
 import earthreason
@@ -41,6 +40,7 @@ from leaderboard.web.errors import status_of
 from leaderboard.web.guard import Guesses, ImpatientWithBodies, RequestLog, SafeHeaders
 from leaderboard.web.limits import Budgets, Drawing, TooManyError
 from leaderboard.web.methods import HeadLikeGet, OpenToScripts, Tagged
+from leaderboard.web.packing import PackedAsAsked
 from leaderboard.web.rendering import render_error
 from leaderboard.web.state import State
 
@@ -82,7 +82,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
         app.include_router(page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Tagged)
-    app.add_middleware(GZipMiddleware, minimum_size=_SMALLEST_PACKED, compresslevel=_GZIP_LEVEL)
+    app.add_middleware(PackedAsAsked, smallest=_SMALLEST_PACKED, level=_GZIP_LEVEL)
     app.add_middleware(ImpatientWithBodies, grace=settings.upload_seconds, rate=settings.min_upload_rate)
     app.add_middleware(OpenToScripts)
     app.add_middleware(HeadLikeGet)

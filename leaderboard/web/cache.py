@@ -180,7 +180,7 @@ class Board:
         rows that the page shows.
         """
         page = await self.page(client_of(request), f"{request.url.path} {key}", shows, media_type, draw)
-        headers = {"ETag": page.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        headers = {"ETag": page.etag, "Cache-Control": "no-cache"}
         if matches(request.headers.get("if-none-match", ""), page.etag):
             return Response(status_code=304, headers=headers)
         for name in choose_packing(request.headers.get("accept-encoding", "")):

@@ -374,3 +374,26 @@ def test_a_subset_that_no_row_has_is_named(hand, references, path):
     assert "unknown subset 'category: clas 1'; did you mean 'category: class 1'?" in answer.json()["error"]
     assert hand.client.get(f"{path}?split=toy/open&subset=category: class 1").status_code == 200
     assert hand.client.get(f"{path}?split=toy/test&subset=all").status_code == 200  # no rows at all
+
+
+@pytest.mark.parametrize(
+    ("accepted", "taken"),
+    [
+        ("gzip;q=0", None),
+        ("gzip;q=0, br;q=0", None),
+        ("identity, *;q=0", None),
+        ("gzip;q=0, br", "br"),
+        ("gzip;q=0.5", "gzip"),
+        ("*", "br"),
+        ("deflate", None),
+    ],
+)
+@pytest.mark.parametrize("path", ["/?split=toy/test", "/api/board.csv?split=toy/test", "/api/splits/toy/test/samples"])
+def test_a_packing_that_is_refused_is_not_sent(client, many, path, accepted, taken):
+    with client.stream("GET", path, headers={"accept-encoding": accepted}) as answer:
+        sent = answer.headers.get("content-encoding")
+        assert sent == taken or (taken == "br" and sent is None)  # only kept pages are packed by brotli
+        vary = [name.strip() for name in answer.headers["vary"].split(",")]
+        assert vary.count("Accept-Encoding") == 1
+        for _ in answer.iter_raw():
+            pass
