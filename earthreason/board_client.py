@@ -142,13 +142,17 @@ class BoardClient:
         while True:
             part = self._ask("GET", f"/api/board?{urlencode({**texts, 'limit': _ROWS, 'offset': offset})}")
             rows, total = self._check_part(part)
+            moved = rows[0]["id"] not in seen if rows else offset >= total
+            if offset and moved:  # rows have left, and those behind them moved up
+                offset = max(0, offset - _ROWS)
+                continue
             for row in rows:
                 if row["id"] not in seen:  # a row may move down while the parts are fetched
                     seen.add(row["id"])
                     yield dict(row)
-            offset += _ROWS
-            if offset >= total or not rows:
+            if offset + len(rows) >= total or not rows:
                 return
+            offset += max(1, len(rows) - 1)  # the last row again, to see whether any have left
 
     def _check_part(self, part: Any) -> tuple[list[dict[str, Any]], int]:
         """Check that an answer has the form of a part of the table; return its rows and the number of all.

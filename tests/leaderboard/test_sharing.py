@@ -4,6 +4,7 @@ import json
 import threading
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
 import bibtexparser
@@ -268,3 +269,25 @@ def test_rows_may_be_read_over_http_but_no_token_is_sent(odd_server):
     handler.do_GET = lambda self: (seen.append(self.headers.get("authorization")), answer(self))
     list(BoardClient(f"http://127.0.0.1:{odd_server.server_port}", "er_secret", reads_only=True).rows())
     assert seen == [None]
+
+
+@pytest.mark.parametrize("many_at_the_end", [False, True])
+def test_no_row_is_lost_when_others_leave_or_come_while_the_parts_are_fetched(monkeypatch, many_at_the_end):
+    """After each part, rows in front are withdrawn or published; all that stay are read, and none twice."""
+    monkeypatch.setattr("earthreason.board_client._ROWS", 10)
+    names = [f"row {n}" for n in range(60)]
+    leaving = iter([names[:3], [], names[5:9], names[20:25], [], names[25:45] if many_at_the_end else []])
+
+    def ask(self, method, path):
+        query = parse_qs(urlsplit(path).query)
+        start = int(query["offset"][0])
+        rows = [{**ROW, "id": name, "scores": {}} for name in names[start : start + 10]]
+        answer = {"rows": rows, "total": len(names)}
+        gone = next(leaving, [])
+        names[:] = [*(["new"] if gone and "new" not in names else []), *(one for one in names if one not in gone)]
+        return answer
+
+    monkeypatch.setattr(BoardClient, "_ask", ask)
+    read = [row["id"] for row in BoardClient("https://board.example").rows()]
+    assert len(read) == len(set(read))
+    assert {name for name in names if name != "new"} <= set(read)
