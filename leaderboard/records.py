@@ -64,6 +64,7 @@ _NOTHING = r"\ufdd0-\ufdef\ufffe\uffff" + "".join(rf"\U{plane:04x}fffe\U{plane:0
 """Noncharacter_Code_Point, but for the private planes. XML has no place for two of them, so one would end a feed."""
 _UNSEEN = rf"\u2028\u2029\ue000-\uf8ff\U000f0000-\U0010ffff{_IGNORABLE}{_FORMAT}{_BLANK}{_NOTHING}"
 """With the separators of lines and paragraphs, and private use."""
+UNSEEN = re.compile(f"[{_UNSEEN}]")
 PRINTED_LINE = rf"^[^{_CONTROL}{_UNSEEN}]*$"
 _NAME = rf"^[^{_CONTROL}{_UNSEEN}]*[^{_CONTROL}{_UNSEEN}\s][^{_CONTROL}{_UNSEEN}]*$"
 _TEXT = rf"^[^{_CONTROL_IN_TEXT}{_UNSEEN}]*$"

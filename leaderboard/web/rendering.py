@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import earthreason
 from earthreason.metrics.statistics import FEW_IMAGES
 from leaderboard.board import BoardQuery, digits, number_text
-from leaderboard.records import ALL, TRAINING_TITLES, ScoreEstimate
+from leaderboard.records import ALL, TRAINING_TITLES, UNSEEN, ScoreEstimate
 
 
 class Links(Protocol):
@@ -116,8 +116,8 @@ def curve_points(curve: Sequence[float], width: float, height: float) -> str:
 
 
 def pretty_json(value: Any) -> str:
-    """Format JSON for reading; the template escapes it."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """Format JSON for reading, with escapes for characters that show nothing or turn others; the template escapes it."""
+    return UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], json.dumps(value, indent=2, ensure_ascii=False))
 
 
 @lru_cache(maxsize=1)
