@@ -116,7 +116,7 @@ def curve_points(curve: Sequence[float], width: float, height: float) -> str:
 
 
 def pretty_json(value: Any) -> str:
-    """Format JSON for reading, with escapes for characters that show nothing or turn others; the template escapes it."""
+    """Format JSON for reading, with escapes for characters that show nothing. The template escapes it for HTML."""
     return UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], json.dumps(value, indent=2, ensure_ascii=False))
 
 
