@@ -211,5 +211,6 @@ def test_a_history_names_rows_that_everyone_may_see(hand, references):
 def test_the_history_opens_with_the_split_that_the_table_opens_with(hand, references):
     hand.published(make_predictions(references))
     assert "<h1>Changes, toy/test</h1>" in hand.client.get("/history").text
+    assert '<a href="/?split=toy/open">Table</a>' in hand.client.get("/history?split=toy/open").text
     assert [entry["action"] for entry in hand.client.get("/api/history").json()] == ["published"]
     assert 'href="/history?split=toy/test"' in hand.client.get("/?split=toy/test").text.replace("%2F", "/")
