@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
+import earthreason
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.masks.rle import empty_rle
 from earthreason.metrics.evaluate import evaluate_protocols
@@ -33,6 +34,7 @@ _ATTEMPTS = 8
 _MOST_REDIRECTS = 5
 _TIMEOUT_SECONDS, _CONNECT_SECONDS = 120, 15
 _ROWS = 500
+_ROW_TEXTS = ("id", "model", "team", "published")
 
 
 class ServerError(EarthReasonError, OSError):
@@ -95,6 +97,7 @@ class BoardClient:
         server: the leaderboard's URL.
         token: the team's token; public data can be read without it.
         pause: seconds before a request is repeated, and between two requests for the state of a submission.
+        reads_only: whether only public data is read. No token is sent then, so the URL may be http anywhere.
 
     Raises:
         EarthReasonError: the URL is neither https nor http on this machine, or the token cannot be one.
@@ -103,10 +106,11 @@ class BoardClient:
     server: str
     token: str | None = None
     pause: float = 0.5
+    reads_only: bool = False
     _http: httpx.Client = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self.server = _check_server(self.server)
+        self.server = _check_server(self.server, reads_only=self.reads_only)
         if self.token is not None:
             check_token(self.token)
         # `_follow_redirects` follows redirects, so that the token does not leave the server's origin.
@@ -145,13 +149,33 @@ class BoardClient:
         offset = 0
         while True:
             part = self._ask("GET", f"/api/board?{urlencode({**texts, 'limit': _ROWS, 'offset': offset})}")
-            for row in part["rows"]:
+            rows, total = self._check_part(part)
+            moved = rows[0]["id"] not in seen if rows else offset >= total
+            if offset and moved:  # rows have left, and those behind them moved up
+                offset = max(0, offset - _ROWS)
+                continue
+            for row in rows:
                 if row["id"] not in seen:  # a row may move down while the parts are fetched
                     seen.add(row["id"])
                     yield dict(row)
-            offset += _ROWS
-            if offset >= part["total"]:
+            if offset + len(rows) >= total or not rows:
                 return
+            offset += max(1, len(rows) - 1)  # the last row again, to see whether any have left
+
+    def _check_part(self, part: Any) -> tuple[list[dict[str, Any]], int]:
+        """Check that an answer has the form of a part of the table; return its rows and the number of all.
+
+        Raises:
+            ServerError: it has another form.
+        """
+        rows, total = (part.get("rows"), part.get("total")) if isinstance(part, dict) else (None, None)
+        if isinstance(rows, list) and isinstance(total, int) and all(map(_is_row, rows)):
+            return rows, total
+        raise ServerError(
+            f"{self.server} answered in a form that this version does not know; is it a leaderboard, and as new as "
+            f"earthreason {earthreason.__version__}?",
+            200,
+        )
 
     def announce(
         self, split: str, file: Path, metadata: Mapping[str, Any], card: dict[str, Any] | None
@@ -220,7 +244,7 @@ class BoardClient:
         return ask()
 
     def _ask_once(self, method: str, path: str, body: bytes | Iterator[bytes] | None, headers: dict[str, str]) -> Any:
-        if self.token is not None:
+        if self.token is not None and not self.reads_only:
             headers = {**headers, "Authorization": f"Bearer {self.token}"}
         try:
             request = self._http.build_request(method, self.server + path, content=body, headers=headers)
@@ -258,7 +282,7 @@ class BoardClient:
         raise ServerError(f"{self.server} redirects more than {_MOST_REDIRECTS} times", answer.status_code)
 
 
-def _check_server(server: str) -> str:
+def _check_server(server: str, *, reads_only: bool) -> str:
     """Check the URL of a leaderboard and remove a slash at its end.
 
     Raises:
@@ -276,7 +300,7 @@ def _check_server(server: str) -> str:
         raise EarthReasonError(
             f"{shown}: the URL of a leaderboard has no user, `?` or `#`, as in https://board.example"
         )
-    if parts.scheme == "http" and host not in _LOCAL:
+    if parts.scheme == "http" and host not in _LOCAL and not reads_only:
         raise EarthReasonError(f"{shown}: http:// would send your token unencrypted; use https://")
     return server.rstrip("/")
 
@@ -298,6 +322,18 @@ def _is_final(error: httpx.RequestError) -> bool:
     """Tell whether an error cannot mend itself. The package reports faults of TLS as connections that failed."""
     wrong = httpx.UnsupportedProtocol | httpx.LocalProtocolError
     return isinstance(error, wrong) or "[SSL" in str(error)
+
+
+def _is_row(row: Any) -> bool:
+    """Tell whether a value has what every row of the table has."""
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in _ROW_TEXTS):
+        return False
+    scores, numbers = row.get("scores"), (row.get("place"), row.get("decimals"))
+    return (
+        isinstance(scores, dict)
+        and all(isinstance(cell, list) and cell and isinstance(cell[0], int | float) for cell in scores.values())
+        and all(number is None or isinstance(number, int) for number in numbers)
+    )
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

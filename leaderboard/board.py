@@ -145,6 +145,11 @@ def check_query(query: BoardQuery) -> BoardQuery:
     return replace(query, search=fold(query.search))
 
 
+def number_text(value: float) -> str:
+    """Write a number with all of its digits and no needless ones, so that reading it gives the same number."""
+    return repr(float(value)).removesuffix(".0")
+
+
 def fold(text: str) -> str:
     """Fold a text for searching and sorting: compatible characters, case and runs of spaces become one form."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

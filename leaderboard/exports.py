@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.board import BoardQuery, BoardRow, digits
+from leaderboard.board import BoardQuery, BoardRow, digits, number_text
 from leaderboard.records import ALL
 
 _ENDS = ("", " low", " high")
@@ -25,9 +25,16 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
+    "`": r"\textasciigrave{}",
     **{character: f"\\{character}" for character in "&%$#_"},
 }
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@-]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
+"""What has a meaning in Markdown, and what GitHub makes links of."""
+_LIGATURES = re.compile(r"(?<=([-',]))(?=\1)")
+"""Places between two characters that LaTeX would join into a dash or quotation mark."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""How a formula may begin; some spreadsheets take the full-width signs for the others."""
+_ID = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,10 @@ def write_csv(query: BoardQuery, columns: Sequence[str], rows: Iterable[BoardRow
             numbers += row.cells[column].estimate if column in row.cells else (None, None, None)
         facts = row.facts
         texts = [facts.model, facts.team, *(facts.metadata.get(fact) for fact in _FACTS)]
-        after = [facts.date, row.tied, facts.flag or "", *numbers, facts.id]
-        yield _csv_line([row.place, *map(_harmless, texts), *map(_harmless, after)])
+        after = [facts.date, row.tied, _harmless(facts.flag or ""), *numbers]
+        # An ID that begins with a dash is no formula: it has neither brackets nor anything that somebody chose.
+        name = facts.id if _ID.fullmatch(facts.id) else _harmless(facts.id)
+        yield _csv_line([row.place, *map(_harmless, texts), *after, name])
 
 
 def _csv_line(cells: Iterable[Any]) -> str:
@@ -66,7 +75,7 @@ def _csv_line(cells: Iterable[Any]) -> str:
 
 
 def _harmless(value: Any) -> Any:
-    text = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
+    text = isinstance(value, str) and value[:1] in _FORMULA
     return f"'{value}" if text else value
 
 
@@ -84,12 +93,12 @@ def write_markdown(query: BoardQuery, columns: Sequence[str], rows: Iterable[Boa
 
 
 def write_latex(query: BoardQuery, columns: Sequence[str], rows: Iterable[BoardRow]) -> Iterator[str]:
-    """Write a LaTeX longtable with scores in per cent, the best in bold. It needs longtable and booktabs."""
+    """Write a LaTeX longtable with scores in per cent, the best in bold; its first line says what it needs."""
 
     def line(cells: Iterable[str]) -> str:
         return f"{' & '.join(cells)} \\\\\n"
 
-    yield "% \\usepackage{booktabs,longtable}\n"
+    yield "% \\usepackage[T1]{fontenc}, \\usepackage{booktabs,longtable}; other scripts need LuaLaTeX or XeLaTeX\n"
     yield f"\\begin{{longtable}}{{rllr{'r' * len(columns)}}}\n"
     yield f"\\caption{{{escape_latex(_caption(query))}}} \\\\\n\\toprule\n"
     yield line(map(escape_latex, (*_HEADS, *columns)))
@@ -110,7 +119,7 @@ def _cells(row: BoardRow, columns: Sequence[str], escape: Callable[[str], str], 
     yield str(row.place or "–")
     yield escape(facts.model)
     yield escape(facts.team)
-    yield "" if size is None else f"{size:g}"
+    yield "" if size is None else number_text(size)
     for column in columns:
         cell = row.cells.get(column)
         text = "–" if cell is None else f"{100 * cell.estimate.value:.{digits(row)}f}"
@@ -123,7 +132,7 @@ def _escape_markdown(text: str) -> str:
 
 def escape_latex(text: str) -> str:
     """Escape every character that LaTeX gives a meaning."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(_LATEX.get(character, character) for character in _LIGATURES.sub("\0", text)).replace("\0", "{}")
 
 
 FORMATS = (

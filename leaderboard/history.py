@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from leaderboard.tables import Change, Split, Submission
@@ -17,7 +17,7 @@ SCORING = "scoring"
 PUBLISHED, MADE_PRIVATE, WITHDRAWN, RESTORED = "published", "made private", "withdrawn", "restored"
 EDITED, FLAGGED, MADE_FINAL, SCORED_AGAIN, DELETED = "edited", "flagged", "made final", "scored again", "deleted"
 MOST = 200
-"""Entries listed at once."""
+"""Entries listed at once, unless asked otherwise."""
 
 
 def note_change(
@@ -51,18 +51,26 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
     return {field: pair for field, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def changes_of(session: Session, submission: Submission, own: bool) -> Sequence[Change]:
-    """List the entries of a submission, newest first; its owner also sees those from before it was public."""
+def changes_of(
+    session: Session, submission: Submission, own: bool, limit: int = MOST, offset: int = 0
+) -> tuple[Sequence[Change], int]:
+    """List a part of a submission's entries, newest first, and count all.
+
+    Its owner also sees those from before it was public.
+    """
     chosen = select(Change).where(Change.submission_id == submission.id)
-    return session.scalars(
-        (chosen if own else chosen.where(Change.public)).order_by(Change.id.desc()).limit(MOST)
-    ).all()
+    return _part(session, chosen if own else chosen.where(Change.public), limit, offset)
 
 
-def public_changes(session: Session, split: Split) -> Sequence[Change]:
-    """List the latest public entries of a split, newest first, including those of rows that are gone."""
+def public_changes(session: Session, split: Split, limit: int = MOST, offset: int = 0) -> tuple[Sequence[Change], int]:
+    """List a part of a split's public entries, newest first, and count all, including those of rows that are gone."""
     chosen = select(Change).join(Submission).where(Submission.split_id == split.id, Change.public)
-    return session.scalars(chosen.order_by(Change.id.desc()).limit(MOST)).all()
+    return _part(session, chosen, limit, offset)
+
+
+def _part(session: Session, chosen: Select[Change], limit: int, offset: int) -> tuple[Sequence[Change], int]:
+    total = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+    return session.scalars(chosen.order_by(Change.id.desc()).limit(limit).offset(offset)).all(), total
 
 
 def forget_words(session: Session, submission: Submission) -> None:

@@ -32,6 +32,8 @@ MAX_RESAMPLES = 100_000
 """Most resamples of a result, so that a submitted file cannot cause hours of work."""
 MAX_PARAMETERS = 10_000_000
 """Most parameters of a model, in millions."""
+MIN_PARAMETERS = 1e-6
+"""One parameter, in millions."""
 MAX_CARD_BYTES = 16 << 10
 MAX_CARD_DEPTH = 8
 Training = Literal["trained", "few-shot", "zero-shot"]
@@ -57,12 +59,16 @@ _FORMAT = r"\ufff9-\ufffb\U00013430-\U0001343f"
 """General category Cf, other than _IGNORABLE and the visible Prepended_Concatenation_Mark."""
 _BLANK = r"\u2800\u2d7f\U0001107f\U00013440\U00016fe4\U0001d159"
 """No property tells these from letters and symbols: the blank Braille pattern, joiners, fillers, the null notehead."""
-_CONTROL = r"\x00-\x1f\x7f-\x9f"
-_UNSEEN = rf"\u2028\u2029\ue000-\uf8ff\U000f0000-\U0010ffff{_IGNORABLE}{_FORMAT}{_BLANK}"
+_CONTROL, _CONTROL_IN_TEXT = r"\x00-\x1f\x7f-\x9f", r"\x00-\x09\x0b-\x1f\x7f-\x9f"
+"""A text may have line breaks."""
+_NOTHING = r"\ufdd0-\ufdef\ufffe\uffff" + "".join(rf"\U{plane:04x}fffe\U{plane:04x}ffff" for plane in range(1, 15))
+"""Noncharacter_Code_Point, but for the private planes. XML has no place for two of them, so one would end a feed."""
+_UNSEEN = rf"\u2028\u2029\ue000-\uf8ff\U000f0000-\U0010ffff{_IGNORABLE}{_FORMAT}{_BLANK}{_NOTHING}"
 """With the separators of lines and paragraphs, and private use."""
+UNSEEN = re.compile(f"[{_UNSEEN}]")
 PRINTED_LINE = rf"^[^{_CONTROL}{_UNSEEN}]*$"
 _NAME = rf"^[^{_CONTROL}{_UNSEEN}]*[^{_CONTROL}{_UNSEEN}\s][^{_CONTROL}{_UNSEEN}]*$"
-_TEXT = rf"^[^{_CONTROL.replace('x1f', 'x09')}\x0b-\x1f{_UNSEEN}]*$"
+_TEXT = rf"^[^{_CONTROL_IN_TEXT}{_UNSEEN}]*$"
 _LINK = r"^https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?([/?#][!#-&(-;=?-\[\]_a-z~]*)?$"
 
 
@@ -100,11 +106,12 @@ def _refuse_what_is_no_link(value: Any) -> Any:
     return value
 
 
-Line = Annotated[str, Field(max_length=120, pattern=PRINTED_LINE), BeforeValidator(_refuse_unseen)]
+Printed = BeforeValidator(_refuse_unseen)
+Line = Annotated[str, Field(max_length=120, pattern=PRINTED_LINE), Printed]
 Name = Annotated[
     str,
     Field(min_length=1, max_length=80, pattern=_NAME),
-    BeforeValidator(_refuse_unseen),
+    Printed,
     BeforeValidator(_refuse_blank),
 ]
 Text = Annotated[str, Field(max_length=1000, pattern=_TEXT), BeforeValidator(_refuse_unseen_but_breaks)]
@@ -121,7 +128,7 @@ class Metadata(BaseModel):
     paper: Link | None = None
     code: Link | None = None
     checkpoint: Link | None = None
-    parameters_millions: Annotated[FiniteFloat, Field(gt=0, le=MAX_PARAMETERS)] | None = None
+    parameters_millions: Annotated[FiniteFloat, Field(ge=MIN_PARAMETERS, le=MAX_PARAMETERS)] | None = None
     backbone: Line = ""
     extra_data: Line = ""
     description: Text = ""

@@ -57,6 +57,9 @@ def result(
     data_dir: DataDirOption = None,
     ground_truth: GroundTruthOption = None,
     protocol: MainProtocolOption = None,
+    hidden: Annotated[
+        bool, typer.Option("--hidden", help="The labels are secret: write only what a hidden split shows.")
+    ] = False,
 ) -> None:
     """Score a file and write its row for a results repository, ready for a pull request.
 
@@ -90,7 +93,7 @@ def result(
     with stderr().status("scoring"):
         references = load_truth(opened.info, ground_truth, config, split, data_dir)
         record = score_predictions(
-            opened, references, config=config, split=name_of_split, hidden=False, main=main
+            opened, references, config=config, split=name_of_split, hidden=hidden, main=main
         ).record
     today = datetime.now(UTC).timestamp()
     folder = write_entry(out, BoardEntry("", check_team_name(team), metadata.public(), record, today))
@@ -110,6 +113,12 @@ def validate(
     ] = None,
     data_dir: DataDirOption = None,
     ground_truth: GroundTruthOption = None,
+    hidden: Annotated[
+        bool,
+        typer.Option(
+            "--hidden", help="The labels are secret: refuse complete rows, and print no figure that scoring finds."
+        ),
+    ] = False,
     json_out: JsonOption = None,
 ) -> None:
     """Check a results repository, for example in a pull request. Print one fault per line; exit with 1 on any.
@@ -117,13 +126,13 @@ def validate(
     Example: python -m leaderboard validate results
     """
     from earthreason.metrics.references import read_references
+    from leaderboard.repo_checks import validate as find_faults
     from leaderboard.results_repo import entry_folders, rescore
-    from leaderboard.results_repo import validate as find_faults
 
     faults = find_faults(folder)
     if predictions is not None and not faults:
         references = None if ground_truth is None else read_references(ground_truth)
-        faults = rescore(folder, predictions, references, data_dir)
+        faults = rescore(folder, predictions, references, data_dir, secret=hidden)
     rows = len(list(entry_folders(folder)))
     if report_json(json_out, {"rows": rows, "faults": faults}):
         for fault in faults:
@@ -151,23 +160,26 @@ def static(
 
 
 def export(out: Annotated[Path, typer.Option("--out", help="Folder of the results repository.")]) -> None:
-    """Write the server's public rows into a results repository."""
+    """Write the server's public rows into a results repository. Rows there that are not public are named, and stay."""
     from leaderboard.database import Database
     from leaderboard.entries import entry_of
-    from leaderboard.results_repo import write_entry
+    from leaderboard.results_repo import entry_folders, write_entry
     from leaderboard.settings import settings_from
     from leaderboard.splits import list_splits
     from leaderboard.submissions import public_results
 
     database = Database(settings_from(os.environ).database_url)
     database.migrate()
-    rows = 0
+    written = set()
     with database.read() as session:
         for split in list_splits(session):
             for submission, scored in public_results(session, split):
-                write_entry(out, entry_of(submission, scored))
-                rows += 1
-    stdout().print(f"{out}: {rows} rows", soft_wrap=True)
+                written.add(write_entry(out, entry_of(submission, scored)))
+    stdout().print(f"{out}: {len(written)} rows", soft_wrap=True)
+    for folder in entry_folders(out) if out.is_dir() else ():
+        if folder not in written:
+            message = f"{folder}: not a public row of this server, or no longer; remove it unless it came another way"
+            stderr().print(message, soft_wrap=True, markup=False)
 
 
 def hub(

@@ -6,10 +6,9 @@ The revision is the split and the first digits of the predictions' SHA-256, so a
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,32 +16,31 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.files import write_json
-from earthreason.metrics.protocols import PROTOCOLS
 from earthreason.metrics.references import References
-from earthreason.metrics.scores import METRICS
 from earthreason.metrics.truth import load_references
 from earthreason.predictions.reader import open_predictions
+from earthreason.strict_json import strict_loads
 from leaderboard.board import BoardEntry
 from leaderboard.records import (
-    ALL,
     Metadata,
     Name,
     RecordError,
     ResultRecord,
-    ScoreEstimate,
     Text,
     check_card,
     json_bytes,
     parse_record,
     parse_result,
 )
+from leaderboard.row_faults import faults_of
 from leaderboard.scoring import score_predictions
 
 REVISION = 12
-_FILES = ("meta.json", "result.json")
+FILES = ("meta.json", "result.json")
 _MAX_BYTES = 2 << 20
-_ROUNDING = 1e-4
 _SAME = 1e-9
+_AHEAD = timedelta(days=1)
+"""How far the clocks and time zones of those who write rows may be ahead."""
 MOST_DIFFERENCES = 20
 """Differences reported per row."""
 
@@ -84,7 +82,7 @@ def write_entry(root: Path, entry: BoardEntry) -> Path:
         EarthReasonError: the folder holds another row or something else.
     """
     folder = root / folder_name(entry.team, entry.model) / revision_of(entry.record)
-    if (folder / "meta.json").is_file() and _identity(read_entry(folder)) != _identity(entry):
+    if (folder / "meta.json").is_file() and identity(read_entry(folder)) != identity(entry):
         raise EarthReasonError(f"{folder}: contains another row; choose a more distinct name for the team or model")
     write_json(folder / "result.json", entry.record.model_dump(mode="json"))
     facts = {
@@ -98,7 +96,8 @@ def write_entry(root: Path, entry: BoardEntry) -> Path:
     return folder
 
 
-def _identity(entry: BoardEntry) -> tuple[str, ...]:
+def identity(entry: BoardEntry) -> tuple[str, ...]:
+    """Return what makes a row this row: team, model, split and file."""
     record = entry.record
     return entry.team, entry.model, record.config, record.split, record.predictions_sha256
 
@@ -109,16 +108,24 @@ def read_entry(folder: Path) -> BoardEntry:
     Raises:
         EarthReasonError: the row has faults.
     """
+    for place in (folder.parent, folder):
+        if place.is_symlink():
+            raise RecordError(f"{place}: a symbolic link; only folders belong here")
     meta = parse_record(Meta, _read_json(folder / "meta.json"), str(folder / "meta.json"))
-    check_card(meta.card)
+    try:
+        check_card(meta.card)
+    except RecordError as error:
+        raise RecordError(f"{folder / 'meta.json'}: {error}") from None
     record = parse_result(_read_json(folder / "result.json"), str(folder / "result.json"))
-    faults = [f"{folder / 'result.json'}: {fault}" for fault in _faults_of(record)]
+    faults = [f"{folder / 'result.json'}: {fault}" for fault in faults_of(record)]
     if faults:
         raise RecordError("\n".join(faults))
     try:
         day = datetime.strptime(meta.published, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise RecordError(f"{folder / 'meta.json'}: published: there is no day {meta.published}") from None
+    if day > datetime.now(UTC) + _AHEAD:
+        raise RecordError(f"{folder / 'meta.json'}: published: {meta.published} has not come yet")
     return BoardEntry(
         id=f"{folder.parent.name}-{folder.name}",
         team=meta.team,
@@ -131,11 +138,13 @@ def read_entry(folder: Path) -> BoardEntry:
 
 
 def _read_json(path: Path) -> Any:
+    if path.is_symlink():
+        raise RecordError(f"{path}: a symbolic link; only files belong here")
     if path.stat().st_size > _MAX_BYTES:
         raise RecordError(f"{path}: over {_MAX_BYTES >> 20} MiB")
     try:
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        value = strict_loads(path.read_bytes())
+    except ValueError as error:
         raise RecordError(f"{path}: not JSON: {error}") from None
     json_bytes(value, str(path))
     return value
@@ -151,7 +160,7 @@ def entry_folders(root: Path) -> Iterator[Path]:
         raise DataNotFoundError(f"there is no folder {root}; rows are kept in results/<team__model>/<revision>/")
     for group in sorted(root.iterdir()):
         if group.is_dir() and not group.name.startswith("."):
-            yield from (folder for folder in sorted(group.iterdir()) if folder.is_dir())
+            yield from (one for one in sorted(group.iterdir()) if one.is_dir() and not one.name.startswith("."))
 
 
 def read_repository(root: Path) -> Iterator[BoardEntry]:
@@ -163,95 +172,13 @@ def read_repository(root: Path) -> Iterator[BoardEntry]:
     return map(read_entry, entry_folders(root))
 
 
-def validate(root: Path) -> list[str]:
-    """Check a results repository; return one line per fault."""
-    faults: list[str] = []
-    splits: dict[str, list[tuple[Path, ResultRecord]]] = {}
-    for path in sorted(root.rglob("*")) if root.is_dir() else []:
-        depth = len(path.relative_to(root).parts)
-        if path.is_symlink() or (
-            path.is_file() and not path.name.startswith(".") and (depth != 3 or path.name not in _FILES)
-        ):
-            faults.append(f"{path}: only {' and '.join(_FILES)} in <team__model>/<revision>/ belong here")
-    for folder in entry_folders(root):
-        missing = [name for name in _FILES if not (folder / name).is_file() or (folder / name).is_symlink()]
-        if missing:
-            faults.append(f"{folder}: {' and '.join(missing)} missing")
-            continue
-        try:
-            entry = read_entry(folder)
-        except EarthReasonError as error:
-            faults.extend(str(error).splitlines())
-            continue
-        faults.extend(f"{folder}: {fault}" for fault in _name_faults(entry, folder))
-        splits.setdefault(f"{entry.record.config}/{entry.record.split}", []).append((folder, entry.record))
-    for split, rows in splits.items():
-        faults += [
-            f"{folder}: scored against another ground truth of {split} than the others"
-            for folder in _odd_ones((folder, record.dataset_sha256) for folder, record in rows)
-        ]
-        faults += [
-            f"{folder}: has another main protocol than the other rows of {split}"
-            for folder in _odd_ones((folder, record.main_protocol) for folder, record in rows)
-        ]
-    return faults
-
-
-def _odd_ones(facts: Iterable[tuple[Path, str]]) -> list[Path]:
-    """List the folders whose fact is the rarest; none if all have the same."""
-    folders: dict[str, list[Path]] = {}
-    for folder, fact in facts:
-        folders.setdefault(fact, []).append(folder)
-    return min(folders.values(), key=len) if len(folders) > 1 else []
-
-
-def _name_faults(entry: BoardEntry, folder: Path) -> Iterator[str]:
-    if folder.parent.name != folder_name(entry.team, entry.model):
-        yield f"the folder should be called {folder_name(entry.team, entry.model)}, after meta.json"
-    revision = revision_of(entry.record)
-    if folder.name not in (revision, entry.record.predictions_sha256[:REVISION]):  # the first form
-        yield f"the revision should be {revision}, from the split and predictions_sha256"
-
-
-def _faults_of(record: ResultRecord) -> Iterator[str]:
-    main = record.main_protocol
-    if main not in PROTOCOLS:
-        yield f"unknown main protocol {main!r}"
-    if main not in record.protocols:
-        yield f"no scores under the main protocol, {main}"
-    subsets = {subset.key: subset.questions for subset in record.subsets}
-    if subsets.get(ALL) != record.questions or max(subsets.values()) > record.questions:
-        yield f"the subsets do not fit {record.questions} questions"
-    if max(record.images, record.empty_targets) > record.questions:
-        empty = f"{record.empty_targets} questions without a target"
-        yield f"{record.images} images and {empty} in {record.questions} questions"
-    if record.curve != sorted(record.curve, reverse=True):
-        yield "the curve must not rise"
-    for name, scores in record.protocols.items():
-        if name not in PROTOCOLS:
-            yield f"unknown protocol {name!r}"
-        elif scores.grid != PROTOCOLS[name].grid.name:
-            yield f"{name}: compared on {scores.grid}, not on {PROTOCOLS[name].grid.name}"
-        if ALL not in scores.scores:
-            yield f"{name}: no scores over all questions"
-        for key, cells in scores.scores.items():
-            if key not in subsets:
-                yield f"{name}: the subset {key!r} is not listed"
-            yield from _score_faults(f"{name}, {key}", cells)
-
-
-def _score_faults(place: str, cells: dict[str, ScoreEstimate]) -> Iterator[str]:
-    for metric, (value, low, high) in cells.items():
-        if metric not in METRICS:
-            yield f"{place}: unknown score {metric!r}"
-        elif (low is None) != (high is None):
-            yield f"{place}: the interval of {metric} lacks one end"
-        elif low is not None and high is not None and not low - _ROUNDING <= value <= high + _ROUNDING:
-            yield f"{place}: {metric} is outside its interval: {[low, value, high]}"
-
-
 def rescore(
-    root: Path, predictions: Path, references: References | None = None, data_dir: Path | None = None
+    root: Path,
+    predictions: Path,
+    references: References | None = None,
+    data_dir: Path | None = None,
+    *,
+    secret: bool = False,
 ) -> list[str]:
     """Score a file again and compare it with every row about it; return one line per figure that differs.
 
@@ -261,6 +188,8 @@ def rescore(
         references: truth to score against; rows that were scored against another one are skipped. By default, each row
             is scored against the truth of its own config and split.
         data_dir: folder of the data, if `references` is None.
+        secret: whether the labels are hidden. A row must then be reduced, as it may be written to make this check
+            print what it should not: complete rows are refused, and lines name what differs without what was found.
 
     Raises:
         DataNotFoundError: no row is about this file and this truth, or the truth of a row cannot be loaded.
@@ -287,6 +216,9 @@ def rescore(
         if stated.dataset_sha256 != sha256_of[split]:
             faults.append(f"{folder}: scored against another ground truth than {'/'.join(split)} has here")
             continue
+        if secret and not stated.hides_labels:
+            faults.append(f"{folder}: complete scores, but the labels are hidden; write it with `result --hidden`")
+            continue
         scoring = score_predictions(
             opened,
             truths[split],
@@ -297,7 +229,8 @@ def rescore(
             resamples=stated.resamples,
             seed=stated.seed,
         )
-        faults += [f"{folder}: {difference}" for difference in _differences_of(stated, (scoring.record, scoring.final))]
+        lines = _differences_of(stated, (scoring.record, scoring.final))
+        faults += [f"{folder}: {line.partition(', found')[0] if secret else line}" for line in lines]
     return faults
 
 

@@ -151,13 +151,13 @@ def truth_bytes(references: References) -> bytes:
         return (Path(folder) / "truth.json").read_bytes()
 
 
-def pages_of(phases: list[Phase], upload: str) -> dict[str, str]:
+def pages_of(phases: list[Phase], title: str, upload: str) -> dict[str, str]:
     """Write the pages that participants read, as Markdown by name; `upload` says what to upload."""
     about, main = get_set(phases[0].config).about, get_protocol(phases[0].main_protocol)
     native = "" if main is NATIVE else " and at native size"
     sizes = ", ".join(f"{phase.split} ({len(phase.references)} images)" for phase in phases)
     return {
-        "overview": f"# {about.title}\n\nEach question or expression says what to find in an overhead image. "
+        "overview": f"# {title}\n\nEach question or expression says what to find in an overhead image. "
         f"Mark the pixels that answer it, or say that nothing in the image does. Phases: {sizes}.\n\n{upload} Masks "
         "are named `SAMPLE_ID.png`. `earthreason-eval` reads the same forms.\n",
         "evaluation": f"# Evaluation\n\nScored by earthreason {earthreason.__version__}, the same code as "

@@ -48,7 +48,7 @@ def write_codabench(target: Path, phases: list[Phase], image: str, title: str) -
         bundle.put("competition.yaml", yaml.safe_dump(_competition(phases, image, title), sort_keys=False))
         bundle.put("logo.png", logo())
         upload = f"Upload a zip that holds one predictions file or the masks themselves. Forms: {DESCRIPTION}."
-        for name, text in pages_of(phases, upload).items():
+        for name, text in pages_of(phases, title, upload).items():
             bundle.put(f"pages/{name}.md", text)
         installed = " ".join(pin_requirements())
         bundle.put("docker/Dockerfile", f"FROM {IMAGE}\nRUN pip install --no-cache-dir {installed}\n")

@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ def write_evalai(target: Path, phases: list[Phase], title: str) -> None:
     with private_path(target) as temporary, Bundle(temporary) as bundle:
         bundle.put("challenge_config.yaml", yaml.safe_dump(_challenge(phases, title), sort_keys=False))
         bundle.put("logo.png", logo())
-        for name, text in pages_of(phases, f"Upload one file: {DESCRIPTION}.").items():
-            bundle.put(f"templates/{name}.html", f"<pre>{text}</pre>")
+        for name, text in pages_of(phases, title, f"Upload one file: {DESCRIPTION}.").items():
+            bundle.put(f"templates/{name}.html", f"<pre>{escape(text)}</pre>")
         for phase in phases:
             bundle.put(f"annotations/{phase.split}.json", truth_bytes(phase.references))
         bundle.put("evaluation_script.zip", _evaluation_script(phases))

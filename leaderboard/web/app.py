@@ -13,7 +13,6 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import compile_path
 
 import earthreason
@@ -42,7 +41,8 @@ from leaderboard.web.cache import Board
 from leaderboard.web.errors import status_of
 from leaderboard.web.guard import ExplainsLimits, Guesses, ImpatientWithBodies, RequestLog, SafeHeaders
 from leaderboard.web.limits import Budgets, Drawing, TooManyError
-from leaderboard.web.methods import HeadLikeGet, OpenToScripts
+from leaderboard.web.methods import HeadLikeGet, OpenToScripts, Tagged
+from leaderboard.web.packing import PackedAsAsked
 from leaderboard.web.rendering import render_error
 from leaderboard.web.state import State, get_state
 
@@ -83,7 +83,8 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
         app.include_router(page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_upload_bytes + _FORM_BYTES)
-    app.add_middleware(GZipMiddleware, minimum_size=_SMALLEST_PACKED, compresslevel=_GZIP_LEVEL)
+    app.add_middleware(Tagged)
+    app.add_middleware(PackedAsAsked, smallest=_SMALLEST_PACKED, level=_GZIP_LEVEL)
     app.add_middleware(ImpatientWithBodies, grace=settings.upload_seconds, rate=settings.min_upload_rate)
     app.add_middleware(ExplainsLimits, too_large=_too_large)
     app.add_middleware(OpenToScripts)
@@ -115,7 +116,7 @@ def _add_fault_handlers(app: FastAPI) -> None:
     async def http(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
         if error.status_code == 405:  # the framework names the methods of one route only
-            headers["Allow"] = ", ".join(_methods(app, request.url.path)) or headers.get("Allow", "GET")
+            headers["Allow"] = ", ".join(_methods(app, request.url.path) or _with_head(headers.get("Allow", "GET")))
         return tell(request, error.status_code, str(error.detail), headers)
 
     @app.exception_handler(UnavailableError)
@@ -148,7 +149,13 @@ def _methods(app: FastAPI, path: str) -> list[str]:
     """List the methods that the API has at a path."""
     described = app.openapi()["paths"].items()
     found = [method.upper() for pattern, calls in described if compile_path(pattern)[0].match(path) for method in calls]
-    return [*found, "HEAD"] if "GET" in found else found
+    return _with_head(", ".join(found))
+
+
+def _with_head(allowed: str) -> list[str]:
+    """Add HEAD to listed methods if GET is one of them."""
+    methods = [method for method in allowed.split(", ") if method]
+    return [*methods, "HEAD"] if "GET" in methods and "HEAD" not in methods else methods
 
 
 def tell(request: Request, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:

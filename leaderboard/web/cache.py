@@ -192,7 +192,7 @@ class Board:
         and models that the page shows; `draw` may add to it.
         """
         page = await self.page(client_of(request), f"{request.url.path} {key}", shows, media_type, draw)
-        headers = {"ETag": page.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        headers = {"ETag": page.etag, "Cache-Control": "no-cache"}
         if matches(request.headers.get("if-none-match", ""), page.etag):
             return Response(status_code=304, headers=headers)
         for name in choose_packing(request.headers.get("accept-encoding", "")):
@@ -225,8 +225,12 @@ class Board:
 
 def _draw_page(text: str, media_type: str, made: int, shows: Collection[str]) -> DrawnPage:
     body = text.encode()
-    tag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'  # weak: the packed forms have it too
-    return DrawnPage(body, pack(body), media_type, tag, made, shows)
+    return DrawnPage(body, pack(body), media_type, tag_of(body), made, shows)
+
+
+def tag_of(body: bytes) -> str:
+    """Return the tag of a body. It is weak, because the packed forms have it too."""
+    return f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
 
 
 def matches(header: str, etag: str) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from leaderboard.splits import list_splits
-from leaderboard.submissions import NotThereError
+from leaderboard.submissions import RefusedError
 from leaderboard.tables import ListedRow
 from leaderboard.web.api import Address
 from leaderboard.web.rendering import ServerLinks
@@ -77,7 +77,7 @@ async def get_sitemap(
 
     pages = await state.read_for(request, read_models if number else read_pages)
     if not pages:
-        raise NotThereError
+        raise RefusedError("there is no such sitemap", status=404)
     return _xml("urlset", "url", pages)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from sqlalchemy.orm import Session
 
 from leaderboard.edits import Description, declare_final, delete_submission, edit
-from leaderboard.history import changes_of, public_changes
+from leaderboard.history import MOST, changes_of, public_changes
 from leaderboard.records import Metadata, Text, check_card
 from leaderboard.splits import get_split
 from leaderboard.submissions import (
@@ -25,6 +26,7 @@ from leaderboard.tables import Change, Submission
 from leaderboard.tokens import Caller
 from leaderboard.web.api import JSON_BYTES, Address, SubmissionBody, SubmissionId, describe
 from leaderboard.web.errors import ERRORS
+from leaderboard.web.queries import Limit, Offset
 from leaderboard.web.state import AnyCaller, Shared, SomeCaller
 
 router = APIRouter(prefix="/api", responses=ERRORS)
@@ -160,26 +162,40 @@ async def put_flag(
 
 @router.get("/submissions/{submission_id}/history", summary="List the changes of a submission")
 async def get_history(
-    request: Request, state: Shared, caller: AnyCaller, submission_id: SubmissionId
+    request: Request,
+    response: Response,
+    state: Shared,
+    caller: AnyCaller,
+    submission_id: SubmissionId,
+    limit: Limit = MOST,
+    offset: Offset = 0,
 ) -> list[ChangeBody]:
-    """Newest first, at most 200. The history of a row stays public when the row is withdrawn or deleted."""
+    """Newest first; `X-Total-Count` tells how many there are. It stays public when the row is withdrawn or deleted."""
 
-    def run(session: Session) -> list[ChangeBody]:
+    def run(session: Session) -> tuple[Sequence[Change], int]:
         submission, own = find_history(session, submission_id, caller)
-        return [describe_change(change) for change in changes_of(session, submission, own)]
+        return changes_of(session, submission, own, limit, offset)
 
-    return await (state.read_for(request, run) if caller is None else state.read(run))
+    changes, total = await (state.read_for(request, run) if caller is None else state.read(run))
+    response.headers["X-Total-Count"] = str(total)
+    return [describe_change(change) for change in changes]
 
 
 @router.get("/history", summary="List the changes of the public rows of a split")
 async def get_split_history(
     request: Request,
+    response: Response,
     state: Shared,
-    split: Annotated[str, Query(max_length=81, description="Split name from `/api/splits`.")],
+    split: Annotated[str, Query(max_length=81, description="Split name from `/api/splits`.")] = "",
+    limit: Limit = MOST,
+    offset: Offset = 0,
 ) -> list[ChangeBody]:
-    """Newest first, at most 200, including those of rows that are gone."""
+    """Newest first, including those of rows that are gone; `X-Total-Count` tells how many there are."""
+    chosen = split or await state.board.default_split()
 
-    def run(session: Session) -> list[ChangeBody]:
-        return [describe_change(change) for change in public_changes(session, get_split(session, split))]
+    def run(session: Session) -> tuple[Sequence[Change], int]:
+        return public_changes(session, get_split(session, chosen), limit, offset)
 
-    return await state.read_for(request, run)
+    changes, total = await state.read_for(request, run)
+    response.headers["X-Total-Count"] = str(total)
+    return [describe_change(change) for change in changes]

@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
 from leaderboard.edits import declare_final, delete_submission, edit
-from leaderboard.history import changes_of, public_changes
+from leaderboard.history import MOST, changes_of, public_changes
 from leaderboard.records import RecordError
 from leaderboard.splits import get_split
-from leaderboard.submissions import NotThereError, RefusedError, find_submission, is_owner, own_submission
-from leaderboard.tables import Change, Submission
+from leaderboard.submissions import (
+    NotThereError,
+    RefusedError,
+    find_submission,
+    is_owner,
+    is_public,
+    own_submission,
+)
+from leaderboard.tables import Change, ListedRow, Submission
 from leaderboard.tokens import Caller
 from leaderboard.web.edit_api import find_history
 from leaderboard.web.errors import status_of
 from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute
 from leaderboard.web.personal import DescriptionForm, FormKey, ShownId, fill_in, key_of_forms, personal, signed_in
+from leaderboard.web.queries import PageNumber
 from leaderboard.web.state import Browser, Shared, State
 
 router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
@@ -31,9 +41,14 @@ Sure = Annotated[Literal["", "yes"], Form()]
 _NOT_SURE = RefusedError("this cannot be undone; tick the box above the button first", status=422)
 
 
-def _entries(changes: Sequence[Change]) -> list[dict[str, Any]]:
+def _entries(session: Session, changes: Sequence[Change]) -> list[dict[str, Any]]:
+    """Collect what a list of changes shows; public rows have their names, others only their IDs."""
+    ids = {change.submission_id for change in changes}
+    public = select(ListedRow.entry_id, ListedRow.details).where(ListedRow.entry_id.in_(ids))
+    names = {entry_id: details["model"] for entry_id, details in session.execute(public)}
     return [
         {
+            "name": names.get(change.submission_id),
             "submission": change.submission_id,
             "moment": datetime.fromtimestamp(change.at, UTC).strftime("%Y-%m-%d %H:%M"),
             "author": change.author,
@@ -69,7 +84,7 @@ async def show_submission(
         submission = find_submission(session, submission_id, caller)
         if not is_owner(submission, caller):
             raise NotThereError
-        return {"row": submission, "entries": _entries(changes_of(session, submission, own=True))}
+        return {"row": submission, "entries": _entries(session, changes_of(session, submission, own=True)[0])}
 
     values = await state.read(read)
     row = values["row"]
@@ -137,19 +152,35 @@ async def _change(
 
 
 @router.get("/history")
-async def get_changes(request: Request, state: Shared, split: Annotated[str, Query(max_length=81)]) -> Response:
-    def read(session: Session) -> list[dict[str, Any]]:
-        return _entries(public_changes(session, get_split(session, split)))
+async def get_changes(
+    request: Request, state: Shared, split: Annotated[str, Query(max_length=81)] = "", page: PageNumber = 1
+) -> Response:
+    chosen = split or await state.board.default_split()
 
-    entries = await state.read_for(request, read)
-    return personal(state, "history.html", heading=split, entries=entries, whole_split=True)
+    def read(session: Session) -> dict[str, Any]:
+        changes, total = public_changes(session, get_split(session, chosen), MOST, (page - 1) * MOST)
+        return {"entries": _entries(session, changes), "total": total, "heading": chosen}
+
+    values = await state.read_for(request, read)
+    return _history(state, page, f"/history?{urlencode({'split': chosen})}&page=", whole_split=True, **values)
 
 
 @router.get("/models/{submission_id}/history")
-async def get_model_changes(request: Request, state: Shared, caller: Browser, submission_id: ShownId) -> Response:
-    def read(session: Session) -> list[dict[str, Any]]:
+async def get_model_changes(
+    request: Request, state: Shared, caller: Browser, submission_id: ShownId, page: PageNumber = 1
+) -> Response:
+    def read(session: Session) -> dict[str, Any]:
         submission, own = find_history(session, submission_id, caller)
-        return _entries(changes_of(session, submission, own))
+        changes, total = changes_of(session, submission, own, MOST, (page - 1) * MOST)
+        shown = own or is_public(submission)
+        heading = submission.details["model"] if shown else submission_id
+        return {"entries": _entries(session, changes), "total": total, "heading": heading, "shown": shown}
 
-    entries = await (state.read_for(request, read) if caller is None else state.read(read))
-    return personal(state, "history.html", heading=submission_id, entries=entries, whole_split=False)
+    values = await (state.read_for(request, read) if caller is None else state.read(read))
+    address = f"/models/{submission_id}/history?page="
+    return _history(state, page, address, whole_split=False, entry_id=submission_id, **values)
+
+
+def _history(state: State, page: int, address: str, **values: Any) -> Response:
+    pages = max(1, -(-values["total"] // MOST))
+    return personal(state, "history.html", page=page, pages=pages, address=address, **values)

@@ -15,7 +15,7 @@ from leaderboard.changes import key_of_model
 from leaderboard.listing import fold_name
 from leaderboard.selection import read_table
 from leaderboard.splits import get_split, list_splits
-from leaderboard.submissions import NotThereError, RefusedError, find_submission, is_owner, latest_result
+from leaderboard.submissions import RefusedError, find_submission, is_owner, latest_result
 from leaderboard.tables import GalleryPicture
 from leaderboard.web.limits import client_of
 from leaderboard.web.personal import ShownId, check_id
@@ -77,7 +77,7 @@ async def get_picture(
         result = latest_result(session, submission)
         picture = None if result is None or not name.isprintable() else session.get(GalleryPicture, (result.id, name))
         if picture is None or submission.split.hidden:
-            raise NotThereError
+            raise RefusedError("there is no such picture", status=404)
         return picture.content
 
     return Response(

@@ -12,6 +12,7 @@ from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
+from leaderboard.board import number_text
 from leaderboard.edits import Description
 from leaderboard.records import RecordError, check_card, parse_metadata
 from leaderboard.submissions import NotThereError, RefusedError
@@ -106,7 +107,7 @@ def fill_in(details: Mapping[str, Any], card: dict[str, Any] | None) -> Descript
     size = details.get("parameters_millions")
     texts = {field: details.get(field) or "" for field in DescriptionForm.model_fields}
     return DescriptionForm(
-        **{**texts, "parameters": "" if size is None else f"{size:.12g}", "card": pretty_json(card) if card else ""}
+        **{**texts, "parameters": "" if size is None else number_text(size), "card": pretty_json(card) if card else ""}
     )
 
 

@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Any, Literal, get_args
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from leaderboard.board import DEFAULT_SORT, PAGE_ROWS, SORTS, BoardQuery, check_query
-from leaderboard.records import ALL, MAX_PARAMETERS, PRINTED_LINE, Training
+from leaderboard.records import ALL, MAX_PARAMETERS, PRINTED_LINE, Printed, Training
 from leaderboard.web.state import Shared
 
 MOST_ROWS = 500
 _MOST_OFFSET = 10_000_000
+
+
+_TEXT = {"type": "string"}
+_NOTHING = {**_TEXT, "maxLength": 0}
+
+
+def _check_day(value: Any) -> Any:
+    """Check that a text is a day of the calendar, or empty.
+
+    Raises:
+        PydanticCustomError: it is not.
+    """
+    try:
+        if value and date.fromisoformat(value).isoformat() != value:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise PydanticCustomError("day", "must be a day, such as 2026-01-31") from None
+    return value
+
+
+def _nothing_is_none(value: Any) -> Any:
+    return None if value == "" else value
+
+
+_Day = Annotated[str, BeforeValidator(_check_day), WithJsonSchema({"anyOf": [{"format": "date", **_TEXT}, _NOTHING]})]
+_Millions = Annotated[
+    float | None,
+    BeforeValidator(_nothing_is_none),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": MAX_PARAMETERS}, _NOTHING]}),
+]
 
 
 class _BoardParameters(BaseModel):
@@ -25,18 +57,20 @@ class _BoardParameters(BaseModel):
     )
     protocol: str = Field(default="", max_length=40, description="Default: the main protocol of the split.")
     subset: str = Field(default=ALL, max_length=200)
-    training: Literal[""] | Training = ""
-    since: str = Field(
-        default="", pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$", description="Only rows published on this day or later."
-    )
-    search: str = Field(
+    training: Literal["", *get_args(Training)] = ""  # type: ignore[valid-type]
+    since: _Day = Field(default="", description="Only rows published on this day or later.")
+    search: Annotated[str, Printed] = Field(
         default="",
         max_length=80,
         pattern=PRINTED_LINE,
         description="Only rows whose model or team has this in its name, in any case.",
     )
-    largest: Annotated[float, Field(gt=0, le=MAX_PARAMETERS)] | Literal[""] = Field(
-        default="", description="Only models that state at most so many parameters, in millions."
+    largest: _Millions = Field(
+        default=None,
+        gt=0,
+        le=MAX_PARAMETERS,
+        allow_inf_nan=False,
+        description="Only models that state at most so many parameters, in millions.",
     )
     sort: Literal[SORTS] = Field(  # type: ignore[valid-type]
         default=DEFAULT_SORT,
@@ -62,7 +96,7 @@ async def resolve(state: Shared, given: BoardParameters) -> BoardQuery:
     split = given.split or await state.board.default_split()
     main = await state.board.main_protocol(split)
     chosen = {"split": split, "main_protocol": main, "protocol": given.protocol or main}
-    return check_query(BoardQuery(**{**given.model_dump(), **chosen, "largest": given.largest or None}))
+    return check_query(BoardQuery(**{**given.model_dump(), **chosen}))
 
 
 Resolved = Annotated[BoardQuery, Depends(resolve)]

@@ -15,8 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import earthreason
 from earthreason.metrics.statistics import FEW_IMAGES
-from leaderboard.board import BoardQuery, digits
-from leaderboard.records import ALL, TRAINING_TITLES, ScoreEstimate
+from leaderboard.board import BoardQuery, digits, number_text
+from leaderboard.records import ALL, TRAINING_TITLES, UNSEEN, ScoreEstimate
 
 
 class Links(Protocol):
@@ -73,6 +73,8 @@ class ServerLinks:
 
 
 LINKS = ServerLinks()
+_UNITS = ((1e6, "T"), (1e3, "B"))
+"""Units of numbers of parameters, by how many millions they are; what rounds to one of them is written in it."""
 NOT_KEPT = {"Cache-Control": "no-store"}
 """Headers of a page for one reader."""
 
@@ -81,7 +83,7 @@ def _parameters(query: BoardQuery) -> str:
     """Encode what differs from the default query as a query string."""
     plain = asdict(BoardQuery.of_split(query.split, query.main_protocol))
     given = {key: value for key, value in asdict(query).items() if key == "split" or value != plain[key]}
-    texts = {bool: lambda value: str(value).lower(), float: "{:g}".format}
+    texts = {bool: lambda value: str(value).lower(), float: number_text}
     return urlencode({key: texts.get(type(value), str)(value) for key, value in given.items()})
 
 
@@ -99,7 +101,8 @@ def millions(value: float | None) -> str:
     """Format a number of parameters, given in millions."""
     if value is None:
         return ""
-    return f"{value / 1000:.3g} B" if value >= 1000 else f"{value:.3g} M"
+    size, unit = next(((size, unit) for size, unit in _UNITS if value >= 0.9995 * size), (1, "M"))
+    return f"{value / size:.3g} {unit}"
 
 
 def place(value: float | None, scale: tuple[float, float], width: float = 100) -> float:
@@ -117,8 +120,8 @@ def curve_points(curve: Sequence[float], width: float, height: float) -> str:
 
 
 def pretty_json(value: Any) -> str:
-    """Format JSON for reading; the template escapes it."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """Format JSON for reading, with escapes for characters that show nothing. The template escapes it for HTML."""
+    return UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], json.dumps(value, indent=2, ensure_ascii=False))
 
 
 @lru_cache(maxsize=1)
@@ -136,6 +139,7 @@ def environment() -> Environment:
         "digits": digits,
         "span": span,
         "millions": millions,
+        "number_text": number_text,
         "place": place,
         "points": curve_points,
         "pretty_json": pretty_json,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from xml.sax.saxutils import escape, quoteattr
@@ -14,10 +15,10 @@ from sqlalchemy.orm import Session
 from earthreason.data.configs import DEFAULT_CONFIG
 from earthreason.metrics.protocols import get_protocol
 from earthreason.metrics.scores import GIOU
-from leaderboard.board import BoardEntry, digits
+from leaderboard.board import BoardEntry, digits, fold
 from leaderboard.entries import entry_of
 from leaderboard.exports import escape_latex
-from leaderboard.records import ALL
+from leaderboard.records import ALL, ResultRecord
 from leaderboard.splits import get_split
 from leaderboard.submissions import NotThereError, find_submission, latest_result
 from leaderboard.tables import ListedRow
@@ -30,7 +31,10 @@ from leaderboard.web.state import Shared
 router = APIRouter()
 _FEED_ROWS = 50
 _ATOM = "http://www.w3.org/2005/Atom"
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CHARACTER_WIDTH = 6.7
+_KEY_NAME, _KEY_ID = 40, 8
+"""Characters of the key of a citation."""
 _OF_ALL = {"Cross-Origin-Resource-Policy": "cross-origin"}
 """Badges, frames and feeds are shown by other sites."""
 _FRAMED = {**_OF_ALL, "Content-Security-Policy": CONTENT_POLICY.replace("frame-ancestors 'none'", "frame-ancestors *")}
@@ -46,25 +50,25 @@ async def get_feed(
 
     def show() -> str:
         with state.database.read() as session:
-            get_split(session, chosen)
+            created = get_split(session, chosen).created
             newest = select(ListedRow).where(ListedRow.split == chosen).order_by(ListedRow.published.desc())
             rows = session.scalars(newest.order_by(ListedRow.entry_id).limit(_FEED_ROWS)).all()
-            return _atom(address, f"{state.settings.title} leaderboard, {chosen}", chosen, rows)
+            return _atom(address, f"{state.settings.title} leaderboard, {chosen}", chosen, rows, created)
 
     answer = await state.board.respond(request, (address, chosen), (chosen,), "application/atom+xml", show)
     answer.headers.update(_OF_ALL)
     return answer
 
 
-def _atom(address: str, title: str, split: str, rows: Any) -> str:
+def _atom(address: str, title: str, split: str, rows: Sequence[ListedRow], created: float) -> str:
     here = f"{address}/feed.xml?split={split}"
-    newest = max((row.published for row in rows), default=0.0)
+    newest = max((row.published for row in rows), default=created)
     entries = "".join(
         f"<entry><id>{escape(f'{address}{LINKS.model(row.entry_id)}')}</id>"
-        f"<title>{escape(str(row.details['model']))}</title><author><name>{escape(row.team)}</name></author>"
+        f"<title>{_text(row.details['model'])}</title><author><name>{_text(row.team)}</name></author>"
         f"<link href={quoteattr(f'{address}{LINKS.model(row.entry_id)}')}/>"
         f"<published>{_moment(row.published)}</published><updated>{_moment(row.published)}</updated>"
-        f"<summary>{escape(str(row.details.get('description') or row.details['training']))}</summary></entry>\n"
+        f"<summary>{_text(row.details.get('description') or row.details['training'])}</summary></entry>\n"
         for row in rows
     )
     return (
@@ -73,6 +77,11 @@ def _atom(address: str, title: str, split: str, rows: Any) -> str:
         f'<link rel="self" href={quoteattr(here)}/><link href={quoteattr(f"{address}/?split={split}")}/>\n'
         f"{entries}</feed>\n"
     )
+
+
+def _text(value: Any) -> str:
+    """Escape a text. Rows of earlier versions may have characters that XML has no place for."""
+    return escape(_NOT_XML.sub("\ufffd", str(value)))
 
 
 def _moment(seconds: float) -> str:
@@ -87,13 +96,17 @@ async def get_badge(request: Request, state: Shared, submission_id: ShownId) -> 
         with state.database.read() as session:
             record = _entry(session, submission_id).record
             estimate = record.estimate(record.main_protocol, ALL, GIOU.name)
-            benchmark = "EarthReason" if record.config == DEFAULT_CONFIG else record.config
             value = percent(None if estimate is None else estimate.value, digits(record))
-            return draw_badge(f"{benchmark} {record.split}", f"gIoU {value}")
+            return draw_badge(f"{state.settings.title} {_short(record)}", f"gIoU {value}")
 
     answer = await state.board.respond(request, submission_id, (submission_id,), "image/svg+xml", show)
     answer.headers.update(_OF_ALL)
     return answer
+
+
+def _short(record: ResultRecord) -> str:
+    """Name a split without the config of the official release."""
+    return record.split if record.config == DEFAULT_CONFIG else f"{record.config}/{record.split}"
 
 
 def draw_badge(label: str, value: str) -> str:
@@ -119,8 +132,7 @@ async def get_citation(request: Request, state: Shared, address: Address, submis
     def show() -> str:
         with state.database.read() as session:
             entry = _entry(session, submission_id)
-            split = f"{entry.record.config}/{entry.record.split}"
-            return cite(entry.model, entry.team, split, entry.date, f"{address}{LINKS.model(entry.id)}")
+            return cite(entry, state.settings.title, f"{address}{LINKS.model(entry.id)}")
 
     return await state.board.respond(request, (address, submission_id), (submission_id,), "application/x-bibtex", show)
 
@@ -146,9 +158,8 @@ async def get_shared(request: Request, state: Shared, address: Address, submissi
     def show() -> str:
         with state.database.read() as session:
             entry = _entry(session, submission_id)
-            shown = _shown(entry)
-            citation = cite(entry.model, entry.team, shown["split"], entry.date, f"{address}{LINKS.model(entry.id)}")
-            values = {"address": address, "citation": citation, **shown}
+            citation = cite(entry, state.settings.title, f"{address}{LINKS.model(entry.id)}")
+            values = {"address": address, "citation": citation, "short": _short(entry.record), **_shown(entry)}
             return draw("share.html", LINKS, state.settings.title, **values)
 
     answer = await state.board.respond(request, (address, submission_id), (submission_id,), "text/html", show)
@@ -167,23 +178,26 @@ def _shown(entry: BoardEntry) -> dict[str, Any]:
     }
 
 
-def cite(model: str, team: str, split: str, day: str, url: str) -> str:
-    """Write a BibTeX entry; names are escaped, so that none of them is a command."""
-    key = re.sub(r"[^a-z0-9]+", "", f"{model}{day[:4]}".lower()) or "row"
+def cite(entry: BoardEntry, title: str, url: str) -> str:
+    """Write a BibTeX entry; names are escaped, so that none of them is a command. Its key is that of no other row."""
+    year, record = entry.date[:4], entry.record
+    name = re.sub(r"[^a-z0-9]+", "", fold(entry.model))[:_KEY_NAME] or "row"
     facts = {
-        "title": f"{{{_escape_bibtex(model)}}} on {_escape_bibtex(split)}, EarthReason leaderboard",
-        "author": f"{{{_escape_bibtex(team)}}}",
-        "year": day[:4],
-        "note": f"Published {day}",
+        "title": f"{{{_escape_bibtex(entry.model)}}} on {_escape_bibtex(f'{record.config}/{record.split}')}, "
+        f"{{{_escape_bibtex(title)}}} leaderboard",
+        "author": f"{{{_escape_bibtex(entry.team)}}}",
+        "year": year,
+        "note": f"Published {entry.date}",
         "url": url,
     }
     lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in facts.items())
-    return f"@misc{{{key},\n{lines}\n}}\n"
+    return f"@misc{{{name}{year}-{entry.id[:_KEY_ID]},\n{lines}\n}}\n"
 
 
 def _escape_bibtex(text: str) -> str:
     """Escape as for LaTeX. BibTeX counts braces whether a backslash is before them or not, so they get names."""
-    return escape_latex(text).replace(r"\{", r"\textbraceleft{}").replace(r"\}", r"\textbraceright{}")
+    escaped = escape_latex(text).replace(r"\{", r"\textbraceleft{}").replace(r"\}", r"\textbraceright{}")
+    return f"{{}}{escaped}" if escaped.startswith("\\") else escaped  # a brace before a command lowers capitals
 
 
 def _entry(session: Session, submission_id: str) -> BoardEntry:

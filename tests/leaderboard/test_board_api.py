@@ -9,9 +9,16 @@ import xml.etree.ElementTree as ElementTree
 
 import brotli
 import pytest
+from fastapi.testclient import TestClient
+from markdown_it import MarkdownIt
+from pylatexenc.latex2text import LatexNodes2Text
 
+from leaderboard.board import BoardQuery
+from leaderboard.exports import write_csv
 from leaderboard.listing import Lister
-from tests.leaderboard.listings import entry
+from leaderboard.web.app import create_app
+from leaderboard.web.rendering import millions
+from tests.leaderboard.listings import build_table, entry
 from tests.leaderboard.toys import make_predictions
 
 ROWS = 120
@@ -98,12 +105,96 @@ def test_names_are_text_in_every_file(client, database):
     latex = client.get("/api/board.tex?split=toy/test").text
     assert (
         r"\textbackslash{}input\{x\} \textbar{} \textless{}b\textgreater{}\&\%\$\#\_\textasciicircum{}"
-        r"\textasciitilde{} `*[a](b)` \{" in latex
+        r"\textasciitilde{} \textasciigrave{}*[a](b)\textasciigrave{} \{" in latex
     )
     row = client.get("/api/board.md?split=toy/test").text.splitlines()[-1]
     assert len(re.findall(r"(?<!\\)\|", row)) == 6  # those between the cells
     assert not re.search(r"(?<!\\)[<`*\[]", row.replace("**50.00**", ""))
     assert "'=1+1" in client.get("/api/board.csv?split=toy/test").text
+
+
+def listed(database, name, model="any", **facts):
+    """Add a row to the listing."""
+    with database.write() as session:
+        one = entry(name, 0.5, **facts)
+        one.metadata["model"] = model
+        Lister(session).add(one.facts, one.record.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("name", ["a--b", "---", "x''y", "``z''", "?`", "x,,y", "O'Brien", "100% & $x$ #1 _"])
+def test_latex_prints_the_names_that_were_given(client, database, name):
+    """Dashes, commas and quotation marks would be joined into other characters."""
+    listed(database, "a" * 22, name)
+    row = client.get("/api/board.tex?split=toy/test").text.splitlines()[-3]
+    cell = re.match(r"1 & (.*) & Team &", row)[1]
+    assert LatexNodes2Text().latex_to_text(cell) == name
+
+
+@pytest.mark.parametrize("name", ["http://evil.example", "see WWW.evil.example", "https://evil.example/a_b"])
+def test_no_name_becomes_a_link_in_markdown(client, database, name):
+    listed(database, "a" * 22, name)
+    page = MarkdownIt("gfm-like").render(client.get("/api/board.md?split=toy/test").text)
+    assert "<a " not in page
+    assert f"<td>{name}</td>" in page
+
+
+def test_an_id_is_the_same_in_every_file(client, database):
+    """One in 64 begins with a dash, which is no formula; what somebody chose is another matter."""
+    name = "-" + "a" * 21
+    listed(database, name, "＝1+1")
+    (row,) = csv.DictReader(io.StringIO(client.get("/api/board.csv?split=toy/test").text))
+    assert row["id"] == name == board(client)["rows"][0]["id"]
+    assert row["model"] == "'＝1+1"
+    text = "".join(write_csv(BoardQuery("toy/test"), (), [shown_as("=HYPERLINK(1)")]))
+    assert text.splitlines()[1].endswith("'=HYPERLINK(1)")
+
+
+def shown_as(name):
+    (row,) = build_table([entry(name, 0.5)], BoardQuery("toy/test")).rows
+    return row
+
+
+@pytest.mark.parametrize("size", [1234567.5, 9_999_999.0, 0.000123456789, 123456.7])
+def test_sizes_keep_their_digits_in_filters_and_files(client, database, size):
+    """A filter that links round is another filter."""
+    listed(database, "a" * 22, size=size)
+    page = client.get(f"/?split=toy/test&largest={size!r}").text
+    told = {float(value) for value in re.findall(r"largest=([^&\"]+)", page.replace("&amp;", "&"))}
+    assert told == {size}
+    assert float(re.search(r'name="largest"[^>]* value="([^"]+)"', page)[1]) == size
+    for form in ("md", "tex"):
+        text = client.get(f"/api/board.{form}?split=toy/test&largest={size!r}").text
+        assert f" {size!r} ".replace(".0 ", " ") in text
+
+
+@pytest.mark.parametrize(
+    ("millions_of", "text"),
+    [(999.4, "999 M"), (999.6, "1 B"), (9999.6, "10 B"), (999_600, "1 T"), (10_000_000, "10 T"), (0.5, "0.5 M")],
+)
+def test_sizes_are_written_in_words(millions_of, text):
+    assert millions(millions_of) == text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("since=2026-02-30", "query.since: must be a day, such as 2026-01-31"),
+        ("since=0000-00-00", "query.since: must be a day, such as 2026-01-31"),
+        ("since=20260101", "query.since: must be a day, such as 2026-01-31"),
+        ("largest=nan", "query.largest: input should be a finite number"),
+        ("largest=0", "query.largest: input should be greater than 0"),
+        ("training=x", "query.training: input should be '', 'trained', 'few-shot' or 'zero-shot'"),
+        ("search=%E3%85%A4", "query.search: contains U+3164 (HANGUL FILLER), which shows nothing; leave it out"),
+        ("search=a%00", "query.search: contains U+0000 (no name), which shows nothing; leave it out"),
+    ],
+)
+def test_a_wrong_parameter_is_one_fault_in_plain_words(client, wrong, said):
+    answer = client.get(f"/api/board?split=toy/test&{wrong}")
+    assert (answer.status_code, answer.json()) == (422, {"error": said})
+
+
+def test_empty_fields_of_the_form_are_no_filters(client, many):
+    assert board(client, "&since=&largest=&search=&training=")["total"] == ROWS
 
 
 @pytest.mark.parametrize("path", ["/?split=toy/test", "/api/board?split=toy/test", "/scoring"])
@@ -221,3 +312,99 @@ def test_a_team_lists_all_its_submissions_part_by_part(hand, references):
 def test_json_of_a_part_says_what_was_asked(client, many):
     told = json.loads(client.get("/api/board?split=toy/test&sort=size&ascending=true&limit=1").text)
     assert (told["sort"], told["ascending"], told["rows"][0]["place"]) == ("size", True, 1)
+
+
+def test_all_that_everyone_may_read_has_a_tag(hand, references):
+    row = hand.published(make_predictions(references), split="toy/open")
+    page = hand.client.get(f"/models/{row}").text
+    picture = re.search(r'src="(/pictures/[^"]+)"', page)[1]
+    paths = (
+        "/robots.txt",
+        "/sitemap.xml",
+        "/sitemaps/0.xml",
+        "/sitemaps/1.xml",
+        "/api/splits",
+        "/api/splits/toy/open/samples",
+        f"/api/submissions/{row}",
+        f"/api/submissions/{row}/samples.csv",
+        f"/api/submissions/{row}/history",
+        "/api/history?split=toy/open",
+        picture,
+    )
+    tags = {path: hand.client.get(path).headers["etag"] for path in paths}
+    for path, tag in tags.items():
+        again = hand.client.get(path, headers={"if-none-match": tag})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag), path
+        head = hand.client.head(path)
+        assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", tag), path
+    hand.client.patch(
+        f"/api/submissions/{row}", json={"metadata": {"model": "B", "training": "trained"}}, headers=hand.headers()
+    )
+    for path in (f"/api/submissions/{row}", "/api/history?split=toy/open"):
+        assert hand.client.get(path, headers={"if-none-match": tags[path]}).status_code == 200
+
+
+def test_what_only_its_owner_may_read_is_not_confirmed_to_others(hand, references):
+    row = hand.submit(make_predictions(references))
+    path = f"/api/submissions/{row}"
+    tag = hand.client.get(path, headers=hand.headers()).headers["etag"]
+    assert hand.client.get(path, headers={"if-none-match": tag}).status_code == 404
+    assert "etag" not in hand.client.get("/sign-in").headers
+    assert "etag" not in hand.client.get("/api/nothing").headers
+
+
+def test_pages_say_that_they_answer_head(client):
+    for path in ("/", "/scoring", "/feed.xml", "/api/board"):
+        assert client.delete(path).headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/sitemaps/7.xml", "no such sitemap"), ("/models/x/badge.svg", "no such submission")]
+)
+def test_what_is_missing_is_named(client, path, said):
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert f"there is {said}" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/api/board", "/api/board.csv"])
+def test_a_subset_that_no_row_has_is_named(hand, references, path):
+    """An empty table would look like a group in which nobody has a score."""
+    hand.published(make_predictions(references), split="toy/open")
+    answer = hand.client.get(f"{path}?split=toy/open&subset=category: clas 1")
+    assert answer.status_code == 404
+    assert "unknown subset 'category: clas 1'; did you mean 'category: class 1'?" in answer.json()["error"]
+    assert hand.client.get(f"{path}?split=toy/open&subset=category: class 1").status_code == 200
+    assert hand.client.get(f"{path}?split=toy/test&subset=all").status_code == 200  # no rows at all
+
+
+@pytest.mark.parametrize(
+    ("accepted", "taken"),
+    [
+        ("gzip;q=0", None),
+        ("gzip;q=0, br;q=0", None),
+        ("identity, *;q=0", None),
+        ("gzip;q=0, br", "br"),
+        ("gzip;q=0.5", "gzip"),
+        ("*", "br"),
+        ("deflate", None),
+    ],
+)
+@pytest.mark.parametrize("path", ["/?split=toy/test", "/api/board.csv?split=toy/test", "/api/splits/toy/test/samples"])
+def test_a_packing_that_is_refused_is_not_sent(client, many, path, accepted, taken):
+    with client.stream("GET", path, headers={"accept-encoding": accepted}) as answer:
+        sent = answer.headers.get("content-encoding")
+        assert sent == taken or (taken == "br" and sent is None)  # only kept pages are packed by brotli
+        vary = [name.strip() for name in answer.headers["vary"].split(",")]
+        assert vary.count("Accept-Encoding") == 1
+        for _ in answer.iter_raw():
+            pass
+
+
+def test_the_tag_of_a_file_does_not_outlive_the_process(client, many, settings, database):
+    """Numbers of changes come again with other rows after a restore, and files have another form after an update."""
+    path = "/api/board.csv?split=toy/test"
+    tag = client.get(path).headers["etag"]
+    assert client.get(path, headers={"if-none-match": tag}).status_code == 304
+    with TestClient(create_app(settings, database)) as other:
+        assert other.get(path, headers={"if-none-match": tag}).status_code == 200

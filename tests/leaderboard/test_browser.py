@@ -148,6 +148,28 @@ def test_pages_read_without_javascript_on_a_phone_and_in_the_dark(browser, hand,
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_longest_names_make_no_page_wider_than_the_screen(browser, hand, references, tmp_path):
+    ids = []
+    for seed, letter in enumerate("Wa"):
+        metadata = {"model": letter * 80, "training": "trained", "description": "x" * 300}
+        ids.append(hand.published(make_predictions(references, seed), split="toy/open", metadata=metadata))
+    served = Programs(str(hand.worker.settings.database_url), tmp_path / "log2")
+    try:
+        served.web()
+        served.wait()
+        one, both = f"/models/{ids[0]}", f"/compare?ids={ids[0]}&ids={ids[1]}"
+        split = "?split=toy/open"
+        paths = (f"/{split}", one, both, f"/progress{split}", f"/history{split}", f"{one}/history")
+        for width in (360, 1280):
+            page = browser.new_page(viewport={"width": width, "height": 800})
+            for path in paths:
+                page.goto(served.address + path)
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    finally:
+        served.end()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_arrow_keys_on_a_filter_choose_and_only_the_button_asks(browser, hand, tmp_path):
     served = Programs(str(hand.worker.settings.database_url), tmp_path / "log2")
     try:

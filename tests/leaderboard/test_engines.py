@@ -267,3 +267,26 @@ def test_the_pages_of_every_host_name_what_can_be_uploaded(tmp_path, phases):
     config = yaml.safe_load((challenge / "challenge_config.yaml").read_text())
     allowed = config["challenge_phases"][0]["allowed_submission_file_types"].split(", ")
     assert set(allowed) == {".json", ".jsonl", ".ndjson", ".gz", ".zip", ".npz"}
+
+
+def test_a_competition_on_another_dataset_names_it_and_not_our_images(tmp_path, references):
+    planned = phases_of({"test": references}, START, 30, 5, config="rrsis-d")
+    write_codabench(tmp_path / "bundle.zip", planned, IMAGE, "Referring & more")
+    write_evalai(tmp_path / "challenge.zip", planned, "Referring & more")
+    bundle = unpack(tmp_path / "bundle.zip", tmp_path / "bundle")
+    challenge = unpack(tmp_path / "challenge.zip", tmp_path / "challenge")
+    assert (bundle / "pages" / "overview.md").read_text().startswith("# Referring & more\n")
+    assert (challenge / "templates" / "overview.html").read_text().startswith("<pre># Referring &amp; more\n")
+    for terms in (bundle / "pages" / "terms.md", challenge / "templates" / "terms.html"):
+        assert "the terms of their dataset, rrsis-d." in terms.read_text()
+        assert "Million-AID" not in terms.read_text()
+    sheet = yaml.safe_load((bundle / "competition.yaml").read_text())["fact_sheet"]
+    assert sheet["extra_data"]["title"] == "Training data beyond Referring & more"
+
+
+def test_the_command_titles_a_competition_by_its_dataset(tmp_path):
+    out = tmp_path / "bundle.zip"
+    done = CliRunner().invoke(app, ["codabench", "--config", "sample", "--split", "test", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    facts = yaml.safe_load((unpack(out, tmp_path / "bundle") / "competition.yaml").read_text())
+    assert facts["title"] == "EarthReason: sample"

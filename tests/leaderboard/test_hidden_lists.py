@@ -218,7 +218,7 @@ def test_a_backup_keeps_the_history(hand, two, tmp_path):
     seen = []
     for database in (hand.worker.database, restored):
         with database.read() as session:
-            entries = public_changes(session, get_split(session, "toy/test"))
+            entries, _ = public_changes(session, get_split(session, "toy/test"))
             seen.append([(entry.action, entry.author, entry.details) for entry in entries])
     assert seen[0] == seen[1]
     assert [action for action, *_ in seen[0]] == ["edited", "made final", "published", "published"]

@@ -194,3 +194,44 @@ def test_a_field_without_a_value_is_refused_and_not_ignored(hand, references, fi
     assert answer.status_code == 422
     assert f"{field} is null; leave out what stays as it is" in answer.json()["error"]
     assert hand.get(submission_id).json()["card"] is None
+
+
+def test_a_long_history_comes_in_parts_and_none_of_it_is_lost(hand, references, monkeypatch):
+    submission_id = hand.published(make_predictions(references), split="toy/open")
+    for number in range(4):
+        patch(hand, submission_id, metadata={**METADATA, "model": f"Name {number}"})
+    for path in (f"/api/submissions/{submission_id}/history", "/api/history?split=toy/open"):
+        joint = "&" if "?" in path else "?"
+        parts = [hand.client.get(f"{path}{joint}limit=2&offset={offset}") for offset in (0, 2, 4, 6)]
+        assert {part.headers["x-total-count"] for part in parts} == {"5"}
+        actions = [entry["action"] for part in parts for entry in part.json()]
+        assert actions == ["edited"] * 4 + ["published"]
+    monkeypatch.setattr("leaderboard.web.edit_pages.MOST", 2)
+    address, seen = "/history?split=toy/open", 0
+    while address:
+        page = hand.client.get(address).text
+        assert "; 5 in all" in page
+        seen += page.count("<tr><td")
+        following = re.search(r'<a href="([^"]+)" rel="next">', page)
+        address = following and following[1].replace("&amp;", "&")
+    assert seen == 5
+
+
+def test_a_history_names_rows_that_everyone_may_see(hand, references):
+    submission_id = hand.published(make_predictions(references), split="toy/open")
+    one, all_rows = f"/models/{submission_id}/history", "/history?split=toy/open"
+    assert "<h1>Changes, Model A</h1>" in hand.client.get(one).text
+    assert f'<a href="{one}">Model A</a>' in hand.client.get(all_rows).text
+    hand.set(submission_id, "private")
+    for path in (one, all_rows):
+        page = hand.client.get(path).text
+        assert "Model A" not in page
+        assert submission_id in page
+
+
+def test_the_history_opens_with_the_split_that_the_table_opens_with(hand, references):
+    hand.published(make_predictions(references))
+    assert "<h1>Changes, toy/test</h1>" in hand.client.get("/history").text
+    assert '<a href="/?split=toy/open">Table</a>' in hand.client.get("/history?split=toy/open").text
+    assert [entry["action"] for entry in hand.client.get("/api/history").json()] == ["published"]
+    assert 'href="/history?split=toy/test"' in hand.client.get("/?split=toy/test").text.replace("%2F", "/")

@@ -199,10 +199,10 @@ def test_flagging_by_command(command, hand, references):
 
 
 def test_public_rows_are_exported_as_a_sound_repository(command, hand, references, tmp_path):
-    from leaderboard.results_repo import read_repository, validate
+    from leaderboard.repo_checks import validate
+    from leaderboard.results_repo import read_repository
 
-    for split in ("toy/open", "toy/test"):  # one file on both
-        hand.published(make_predictions(references), split=split)
+    ids = [hand.published(make_predictions(references), split=split) for split in ("toy/open", "toy/test")]
     hand.submit(make_predictions(references, 1), split="toy/open")
     hand.score()
     assert "2 rows" in command("export", "--out", str(tmp_path / "results")).stdout.replace("\n", " ")
@@ -210,6 +210,13 @@ def test_public_rows_are_exported_as_a_sound_repository(command, hand, reference
     rows = [(entry.model, entry.record.split) for entry in read_repository(tmp_path / "results")]
     assert rows == [("Model A", "open"), ("Model A", "test")]
     assert "2 rows" in command("export", "--out", str(tmp_path / "results")).stdout.replace("\n", " ")  # once more
+    hand.set(ids[0], "withdrawn")
+    again = command("export", "--out", str(tmp_path / "results"))
+    assert "1 rows" in again.stdout.replace("\n", " ")
+    gone = next((tmp_path / "results").glob("*/toy-open-*"))
+    assert again.stderr.replace("\n", "") == (
+        f"{gone}: not a public row of this server, or no longer; remove it unless it came another way"
+    )
 
 
 # --- health ----------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Pages: what they show, when they are drawn again, what they cost."""
 
+import json
 import re
 from html.parser import HTMLParser
 from unittest.mock import AsyncMock
@@ -9,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from leaderboard.tokens import form_key
 from leaderboard.web.app import create_app
+from leaderboard.web.rendering import pretty_json
 from leaderboard.web.state import COOKIE
 from tests.leaderboard.toys import make_predictions, sign_in
 
@@ -325,3 +327,12 @@ def test_no_page_shows_a_placeholder_and_scores_of_few_images_say_why_they_have_
         page = re.sub("<[^>]*>", " ", hand.client.get(path).text)
         assert not re.findall(r"\b(?:None|nan|NaN|null|undefined)\b", page), path
         assert "fewer than 10 images" in page, path
+
+
+def test_a_card_shows_every_character_that_it_has():
+    card = {"a\u202eb": "x\u3164", "z": "\U000e0041é模\n"}
+    shown = pretty_json(card)
+    assert r"a\u202eb" in shown
+    assert r"x\u3164" in shown
+    assert r"\udb40\udc41é模\n" in shown
+    assert json.loads(shown) == card  # the form that edits it gets the same text

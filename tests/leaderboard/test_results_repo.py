@@ -17,7 +17,8 @@ from leaderboard.board import BoardEntry
 from leaderboard.cli import app
 from leaderboard.eval_results import eval_results_yaml
 from leaderboard.records import parse_metadata, parse_result
-from leaderboard.results_repo import read_repository, rescore, slug, validate, write_entry
+from leaderboard.repo_checks import validate
+from leaderboard.results_repo import read_repository, rescore, slug, write_entry
 from leaderboard.scoring import hide_labels, score_predictions
 from leaderboard.splits import content_of
 from leaderboard.static_site import write_site
@@ -56,6 +57,12 @@ def official(content):
     return content["protocols"]["segearth-r1"]["scores"]["all"]
 
 
+def group(content, key):
+    breakdown, _, name = key.partition(": ")
+    content["subsets"].append({"key": key, "breakdown": breakdown, "group": name, "questions": 1})
+    content["protocols"]["native"]["scores"][key] = content["protocols"]["native"]["scores"]["all"]
+
+
 def better(content):
     official(content)["gIoU"][0] = 0.999
 
@@ -88,7 +95,20 @@ def better(content):
         ("meta.json", lambda c: c.update(team="Somebody else"), "the folder should be called"),
         ("meta.json", lambda c: c["metadata"].update(paper="javascript:alert(1)"), "paper"),
         ("meta.json", lambda c: c.update(published="2026-02-31"), "no day"),
-        ("meta.json", lambda c: c.update(card={"a": float("nan")}), "JSON allows none of them"),
+        ("meta.json", lambda c: c.update(card={"a": float("nan")}), "NaN is not JSON"),
+        ("meta.json", lambda c: c.update(card={"a": [[[[[[[[1]]]]]]]]}), "meta.json: card: nested"),
+        ("meta.json", lambda c: c.update(published="9999-12-31"), "has not come yet"),
+        ("result.json", lambda c: c.update(config="a/b"), "config: must be"),
+        ("result.json", lambda c: c.update(split="a\u202eb"), "split: must be"),
+        ("result.json", lambda c: c.update(earthreason="9" * 500), "earthreason: must be"),
+        ("result.json", lambda c: c["subsets"].append(c["subsets"][0]), "listed twice: 'all'"),
+        ("result.json", lambda c: group(c, "a: \u202e"), "characters that show nothing"),
+        ("result.json", lambda c: (group(c, "x-y: z"), group(c, "x: y-z")), "would be that of another"),
+        ("result.json", lambda c: group(c, "page: 2"), "would be a further page of all questions"),
+        ("result.json", lambda c: c["not_scored"].update(mine="x"), "not_scored: unknown protocol"),
+        ("result.json", lambda c: c["not_scored"].update(lisa="x" * 2000), "not_scored: the reason for lisa"),
+        ("result.json", lambda c: c.update(decimals=2), "but it has a curve"),
+        ("result.json", lambda c: c.update(decimals=2, curve=[]), "gIoU has more than the 2 decimals"),
         ("meta.json", lambda c: c.update(card={"a": "\ud800"}), "JSON allows none of them"),
         ("meta.json", lambda c: c.update(flag="\ud800"), "JSON allows none of them"),
         ("meta.json", lambda c: c.update(flag="a\u202eb"), "flag"),
@@ -97,6 +117,60 @@ def better(content):
 def test_every_fault_of_a_row_is_found(repository, name, change, said):
     edit(repository, name, change)
     assert any(said in fault for fault in validate(repository)), validate(repository)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (lambda text: text.replace("{", '{"team": "Reviewed Lab",', 1), "key 'team' is written more than once"),
+        (lambda text: text.encode("utf-16"), "not UTF-8"),
+        (lambda text: text.replace('"flag": null', '"flag": null, "card": 1' + "0" * 5000), "not JSON"),
+    ],
+)
+def test_a_file_has_one_meaning(repository, content, said):
+    """A reviewer and the board read the same values."""
+    path = next(repository.rglob("meta.json"))
+    changed = content(path.read_text())
+    path.write_bytes(changed if isinstance(changed, bytes) else changed.encode())
+    assert any(said in fault for fault in validate(repository)), validate(repository)
+    with pytest.raises(EarthReasonError, match="not JSON"):
+        list(read_repository(repository))
+
+
+@pytest.mark.parametrize("part", ["file", "revision", "model"])
+def test_links_to_elsewhere_are_neither_accepted_nor_followed(repository, tmp_path, part):
+    """A site made without the check must not publish what a link leads to."""
+    file = next(repository.rglob("meta.json"))
+    linked = {"file": file, "revision": file.parent, "model": file.parent.parent}[part]
+    linked.rename(tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
+    assert any(str(linked) in fault for fault in validate(repository))
+    with pytest.raises(EarthReasonError, match="a symbolic link"):
+        list(read_repository(repository))
+    with pytest.raises(EarthReasonError, match="a symbolic link"):
+        write_site(read_repository(repository), tmp_path / "site")
+
+
+def test_a_row_comes_once(repository):
+    """Its folder may have the first form of name, but not both forms."""
+    folder = next(repository.rglob("meta.json")).parent
+    shutil.copytree(folder, folder.with_name(folder.name[-12:]))
+    assert [fault for fault in validate(repository) if "the same row as" in fault]
+
+
+def test_two_rows_whose_pages_would_have_one_name_are_found(tmp_path, record):
+    """Somebody may choose names so that the site can no longer be made."""
+    write_entry(tmp_path / "results", entry_of(record, "M", config="toy-a", split="test"))
+    write_entry(tmp_path / "results", entry_of(record, "M-toy", config="a", split="test"))
+    faults = validate(tmp_path / "results")
+    assert any("its page model-Team__M-toy-a-test-" in fault for fault in faults), faults
+
+
+def test_the_files_of_version_control_are_left_alone(repository):
+    (repository / ".git").mkdir()
+    (repository / ".git" / "config").write_text("")
+    (repository / "Team__Model-A" / ".cache").mkdir()
+    assert validate(repository) == []
 
 
 def test_stray_files_and_half_rows_are_found(repository):
@@ -162,6 +236,25 @@ def test_a_row_of_a_hidden_split_agrees_with_its_file(repository, tmp_path, refe
     assert rescore(repository, tmp_path / "0.json", references) == []
     edit(path.parent, "result.json", lambda c: official(c)["gIoU"].__setitem__(0, official(c)["gIoU"][2]))
     assert len(rescore(repository, tmp_path / "0.json", references)) == 1
+
+
+def test_a_check_with_secret_labels_prints_nothing_that_scoring_finds(repository, tmp_path, references):
+    """Whoever sends a row chooses what it states, so it must not decide how much the check tells."""
+    path = next(repository.glob("Team__Model-A/*/result.json"))
+    honest = json.loads(path.read_text())
+    edit(path.parent, "result.json", plausible)
+    faults = rescore(repository, tmp_path / "0.json", references, secret=True)
+    assert [fault.partition(": ")[2] for fault in faults] == [
+        "complete scores, but the labels are hidden; write it with `result --hidden`"
+    ]
+    told = hide_labels(parse_result(honest), final=True)
+    path.write_text(told.model_dump_json())
+    assert rescore(repository, tmp_path / "0.json", references, secret=True) == []
+    edit(path.parent, "result.json", lambda c: official(c).update(gIoU=[0.0, 0.0, 0.5], cIoU=[0.0, None, None]))
+    faults = rescore(repository, tmp_path / "0.json", references, secret=True)
+    assert len(faults) >= 2
+    assert all("found" not in fault for fault in faults)
+    assert any(fault.endswith("scores, all, gIoU: stated 0.0") for fault in faults), faults
 
 
 def test_a_row_of_another_truth_is_not_compared(repository, tmp_path, references):

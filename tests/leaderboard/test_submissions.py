@@ -257,6 +257,7 @@ def test_an_upload_that_takes_over_an_hour_is_taken_when_it_began_in_time(hand, 
         ({"model": "m", "training": "trained", "paper": "javascript:alert(1)"}, "paper"),
         ({"model": "m\u202egnp", "training": "trained"}, "model"),
         ({"model": "m", "training": "trained", "parameters_millions": float("1e12")}, "parameters"),
+        ({"model": "m", "training": "trained", "parameters_millions": 1e-300}, "parameters"),  # spoils a plot by size
         ({"model": "m", "training": "trained", "rank": 1}, "rank"),
     ],
 )
