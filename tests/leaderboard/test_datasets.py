@@ -337,6 +337,20 @@ def test_a_file_is_scored_again_against_the_truth_of_its_own_rows(repository, ru
         path.write_text(honest)
 
 
+def test_a_row_of_another_main_protocol_than_its_authors_is_scored_again_by_its_own(run, tmp_path):
+    LASERS.make(tmp_path / "set")
+    (tmp_path / "p.json").write_bytes(LASERS.predictions())
+    facts = ["--team", "Team", "--name", "Model", "--training", "zero-shot", "--config", "lasers", "--split", "test"]
+    words = [tmp_path / "p.json", "--data-dir", tmp_path / "set"]
+    done = run("result", *words, "--out", tmp_path / "results", *facts, "--protocol", "native")
+    assert done.exit_code == 0, done.output
+    record = parse_result(json.loads(row_of(tmp_path / "results", LASERS).read_text()))
+    assert record.main_protocol == "native"
+    assert record.protocols["native"].scores.keys() > {"all"}  # its groups
+    done = run("validate", tmp_path / "results", "--predictions", *words)
+    assert done.exit_code == 0, done.output
+
+
 def test_a_truth_that_is_not_at_hand_is_asked_for_in_a_line(repository, run, tmp_path):
     done = run("validate", repository, "--predictions", tmp_path / "lasers.json")
     assert isinstance(done.exception, DataNotFoundError)
