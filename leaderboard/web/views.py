@@ -117,13 +117,17 @@ def record_view(record: ResultRecord) -> dict[str, Any]:
     return {"record": record, "main": get_protocol(main), "radar": _radar([record], main), **shown}
 
 
+def _table_of(record: ResultRecord) -> BoardQuery:
+    return BoardQuery.of_split(f"{record.config}/{record.split}", record.main_protocol)
+
+
 def entry_view(entry: BoardEntry, results: ModelResults) -> dict[str, Any]:
     """Collect the values of a model page on a static site. `results` are all of the model."""
     return {
         **record_view(entry.record),
         "results": results,
         "entry": entry,
-        "split": f"{entry.record.config}/{entry.record.split}",
+        "table": _table_of(entry.record),
         "visibility": PUBLIC,
         "hidden": entry.record.hides_labels,
         "gallery": [],
@@ -231,7 +235,7 @@ def comparison(entries: Sequence[BoardEntry], protocol: str, pairs: Sequence[dic
         "protocol": get_protocol(protocol),
         "protocols": PROTOCOLS.values(),
         "ids": [entry.id for entry in entries],
-        "split": f"{records[0].config}/{records[0].split}",
+        "table": _table_of(records[0]),
         "pairs": pairs,
         "group_rows": _group_rows(records, protocol),
         "radar": _radar(records, protocol),

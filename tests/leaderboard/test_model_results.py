@@ -67,3 +67,11 @@ def test_a_static_site_names_them_too_and_plots_the_progress(tmp_path):
     assert progress.count('class="leads"') == 3  # other, one and two, each better than those before
     assert "<form" not in progress
     assert "progress-table-toy-test-segearth-r1.html" in (tmp_path / "site" / "index.html").read_text()
+
+
+def test_the_way_back_from_a_row_leads_to_the_table_of_its_split(hand, references):
+    rows = [publish(hand, make_predictions(references, seed), f"M{seed}", split="toy/open") for seed in (1, 2)]
+    for path in (f"/models/{rows[0]}", f"/compare?ids={rows[0]}&ids={rows[1]}"):
+        back = re.search(r'<a href="([^"]+)">Table</a> / toy/open', hand.client.get(path).text)
+        assert back is not None
+        assert "<h1>toy/open</h1>" in hand.client.get(back[1]).text

@@ -231,7 +231,7 @@ def test_what_to_paste_is_one_frame_one_picture_and_one_entry(hand, rows):
     texts.feed(page.text)
     badge, frame, citation = texts.texts
     address = f"http://testserver/models/{rows[0]}"
-    assert badge == f"[![EarthReason open]({address}/badge.svg)]({address})"
+    assert badge == f"[![EarthReason toy/open]({address}/badge.svg)]({address})"
     pasted = _Frames()
     pasted.feed(frame)
     assert [(one[""], one["src"], one["title"]) for one in pasted.frames] == [("iframe", f"{address}/embed", EVIL)]
