@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy.orm import Session
 
 from leaderboard.edits import Description, declare_final, delete_submission, edit
@@ -37,10 +38,10 @@ class EditBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
 
-    visibility: Literal["private", "public", "withdrawn"] | None = None
-    metadata: Metadata | None = Field(default=None, description="Replaces all metadata.")
+    visibility: Literal["private", "public", "withdrawn"] | SkipJsonSchema[None] = None
+    metadata: Metadata | SkipJsonSchema[None] = Field(default=None, description="Replaces all metadata.")
     card: dict[str, JsonValue] | None = Field(default=None, description="Replaces the card; null removes it.")
-    final: Literal[True] | None = Field(
+    final: Literal[True] | SkipJsonSchema[None] = Field(
         default=None, description="Declares the team's final submission on this split, once and for good."
     )
 

@@ -40,9 +40,10 @@ def _folder(path):
 )
 def test_what_is_not_a_board_keeps_its_content_and_rights(tmp_path, make, message):
     target = tmp_path / "shared" / "target"
-    target.parent.mkdir(mode=0o755)
+    target.parent.mkdir()
     make(target)
-    target.chmod(0o755)
+    for path in (target, target.parent):
+        path.chmod(0o755)
     before = target.read_bytes() if target.is_file() else None
     with pytest.raises(EarthReasonError, match=message):
         Database(f"sqlite:///{target}")

@@ -189,6 +189,13 @@ def test_validation_and_val_are_one_split(command, tmp_path):
     assert [row["split"] for row in listed] == ["mine/val"]
 
 
+def test_a_deleted_submission_is_not_flagged_by_command(command, hand, references):
+    submission_id = hand.published(make_predictions(references))
+    hand.client.delete(f"/api/submissions/{submission_id}", headers=hand.headers())
+    failed = command("flag", submission_id, "--reason", "too late")
+    assert "there is no submission" in str(failed.exception)
+
+
 def test_flagging_by_command(command, hand, references):
     submission_id = hand.published(make_predictions(references))
     assert command("flag", submission_id, "--reason", "seen in training").exit_code == 0
