@@ -15,7 +15,7 @@ import typer
 from earthreason.cli.app import guard, make_app, report_json, stderr, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.cli.ports import check_free, url_of
-from earthreason.errors import EarthReasonError
+from earthreason.errors import DataNotFoundError, EarthReasonError
 from leaderboard import people_cli, results_cli
 from leaderboard.engines import cli as engines_cli
 from leaderboard.settings import Settings, settings_from
@@ -337,6 +337,8 @@ def restore(source: Annotated[Path, typer.Argument(help="Backup to read, .jsonl.
     """Restore a backup into an empty database. This also moves a board between SQLite and PostgreSQL."""
     from leaderboard.backup import restore_backup
 
+    if not source.is_file():
+        raise DataNotFoundError(f"there is no backup {source}")
     counts = restore_backup(_database(), source)
     stdout().print(f"restored: {', '.join(f'{name} {count}' for name, count in counts.items())}", soft_wrap=True)
 

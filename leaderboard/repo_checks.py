@@ -32,7 +32,7 @@ class _Pages:
         for protocol, scored in record.protocols.items():
             first_page = links.board(BoardQuery(split, protocol)).removesuffix(".html")
             for key in scored.scores:
-                query = BoardQuery(split, protocol, key)
+                query = BoardQuery(split, protocol, subset=key)
                 page = links.board(query)
                 pages.append((page, query))
                 if re.fullmatch(rf"{re.escape(first_page)}-page-\d+\.html", page):

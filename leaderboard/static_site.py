@@ -202,7 +202,7 @@ def _with_results(entries: Iterable[BoardEntry]) -> Iterator[tuple[BoardEntry, M
 def _write_progress(choice: SplitChoice, session: Session, put: Put, links: StaticLinks) -> None:
     """Write a page for each protocol of a split."""
     for protocol in PROTOCOLS:
-        query = BoardQuery(choice.key, protocol)
+        query = choice.query.with_(protocol=protocol)
         progress = read_progress(session, choice.key, protocol, query.ranking)
         digits = percent_digits(DECIMALS if choice.hidden else None)
         put(links.progress(query), "progress.html", **progress_view(progress, query, digits))

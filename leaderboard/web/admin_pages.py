@@ -18,15 +18,23 @@ from leaderboard.splits import close_split, list_splits
 from leaderboard.submissions import RefusedError, own_submission, set_flag
 from leaderboard.tables import INVITATION, Member, Outgoing, Submission, Team, Token
 from leaderboard.tokens import OWNER, Caller, create_token, revoke_token, rotate_token
-from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute, Number
+from leaderboard.web.forms import SIGN_IN, SMALL_FORM, Fault, Number, keeping_fields
 from leaderboard.web.health import read_queue
 from leaderboard.web.joining import join_url
 from leaderboard.web.personal import FormKey, check_id, day_of, key_of_forms, personal, signed_in
-from leaderboard.web.state import Browser, Shared
+from leaderboard.web.state import Browser, Shared, State, browser_caller, get_state
 
-router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
 ADMIN = "/admin"
 _MOST_SHOWN = 200
+
+
+async def _show_again(request: Request, fault: Fault) -> Response | None:
+    state = get_state(request)
+    caller = await browser_caller(request, state)
+    return await _show(request, state, caller, fault) if caller is not None and caller.is_admin else None
+
+
+router = APIRouter(default_response_class=HTMLResponse, route_class=keeping_fields(_show_again))
 
 
 def require_admin(caller: Caller | None) -> Caller:
@@ -52,7 +60,11 @@ Admin = Annotated[Caller, Depends(admin_form)]
 async def get_admin(request: Request, state: Shared, caller: Browser) -> Response:
     if caller is None:
         return RedirectResponse(SIGN_IN, status_code=303)
-    require_admin(caller)
+    return await _show(request, state, require_admin(caller))
+
+
+async def _show(request: Request, state: State, caller: Caller, fault: Fault | None = None) -> Response:
+    """Render the page of the organisers; after a fault with what was filled in."""
 
     def read(session: Session) -> dict[str, Any]:
         queued, oldest = read_queue(session)
@@ -78,7 +90,8 @@ async def get_admin(request: Request, state: Shared, caller: Browser) -> Respons
         }
 
     values = await state.read(read)
-    return personal(state, "admin.html", caller=caller, key=key_of_forms(request), fault=state.write_fault, **values)
+    facts = {"caller": caller, "key": key_of_forms(request), "fault": state.write_fault, "refused": fault}
+    return personal(state, "admin.html", 200 if fault is None else fault.status, **facts, **values)
 
 
 def _read_disk(session: Session, database: Database) -> dict[str, int | None]:

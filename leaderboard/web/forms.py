@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Form, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
+from earthreason.errors import EarthReasonError, describe_validation_error
 from leaderboard.submissions import RefusedError
 from leaderboard.tables import MOST_NUMBER
 from leaderboard.tokens import form_key
+from leaderboard.web.errors import status_of
 from leaderboard.web.state import COOKIE, browser_caller, get_state
 
 SIGN_IN, E_MAIL_FORM, JOIN = "/sign-in", "/sign-in/email", "/join"
@@ -26,7 +30,7 @@ class FormRoute(APIRoute):
     """A route that reads forms only from our own pages and from signed-in senders."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
+        handle = self.get_handler()
 
         async def handle_known(request: Request) -> Response:
             if request.method == "POST":
@@ -34,6 +38,53 @@ class FormRoute(APIRoute):
             return await handle(request)
 
         return handle_known
+
+    def get_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what handles a request whose sender is known."""
+        return super().get_route_handler()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a form was not taken, and what was filled in, by field."""
+
+    message: str
+    status: int
+    given: Mapping[str, str]
+
+
+def keeping_fields(show: Callable[[Request, Fault], Awaitable[Response | None]]) -> type[FormRoute]:
+    """Make the routes of a page with several forms: after a fault the page comes again, with what was filled in.
+
+    Args:
+        show: draws the page; None if its reader may not see it.
+    """
+
+    class KeepingRoute(FormRoute):
+        def get_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_handler()
+
+            async def handle_keeping(request: Request) -> Response:
+                try:
+                    return await handle(request)
+                except (EarthReasonError, RequestValidationError) as error:
+                    if request.method != "POST":
+                        raise
+                    answer = await show(request, await _read_fault(request, error))
+                    if answer is None:
+                        raise
+                    return answer
+
+            return handle_keeping
+
+    return KeepingRoute
+
+
+async def _read_fault(request: Request, error: EarthReasonError | RequestValidationError) -> Fault:
+    given = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+    if isinstance(error, RequestValidationError):
+        return Fault(describe_validation_error(error), 422, given)
+    return Fault(str(error), status_of(error), given)
 
 
 async def _check_sender(request: Request) -> None:

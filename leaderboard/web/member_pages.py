@@ -16,16 +16,26 @@ from leaderboard.outgoing import may_mail, queue_mail
 from leaderboard.submissions import RefusedError
 from leaderboard.tables import INVITATION, Link, Outgoing, Token
 from leaderboard.tokens import Caller, add_token, check_name, revoke_token, rotate_token, sign_out_everywhere
-from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute, Number
+from leaderboard.web.forms import SIGN_IN, SMALL_FORM, Fault, Number, keeping_fields
 from leaderboard.web.joining import join_url
 from leaderboard.web.limits import client_of
 from leaderboard.web.personal import FormKey, day_of, key_of_forms, personal, signed_in
-from leaderboard.web.state import COOKIE, Browser, Shared, State
+from leaderboard.web.state import COOKIE, Browser, Shared, State, browser_caller, get_state
 from leaderboard.webhooks import add_webhook, list_webhooks, remove_webhook
 
-router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
 TEAM = "/team"
 _MOST_TOKENS, _MOST_INVITATIONS, _SHOWN_MESSAGES = 20, 20, 10
+
+
+async def _show_again(request: Request, fault: Fault) -> Response | None:
+    state = get_state(request)
+    caller = await browser_caller(request, state)
+    if caller is None or caller.team_id is None:
+        return None
+    return await _show(request, state, caller, caller.team_id, fault)
+
+
+router = APIRouter(default_response_class=HTMLResponse, route_class=keeping_fields(_show_again))
 
 
 @router.get(TEAM)
@@ -34,7 +44,11 @@ async def get_team(request: Request, state: Shared, caller: Browser) -> Response
         return RedirectResponse(SIGN_IN, status_code=303)
     if caller.team_id is None:
         return RedirectResponse("/admin", status_code=303)
-    team_id = caller.team_id
+    return await _show(request, state, caller, caller.team_id)
+
+
+async def _show(request: Request, state: State, caller: Caller, team_id: int, fault: Fault | None = None) -> Response:
+    """Render the page of a team; after a fault with what was filled in."""
 
     def read(session: Session) -> dict[str, Any]:
         hooks = list_webhooks(session, team_id)
@@ -49,7 +63,8 @@ async def get_team(request: Request, state: Shared, caller: Browser) -> Response
         }
 
     values = await state.read(read)
-    return personal(state, "team.html", caller=caller, key=key_of_forms(request), settings=state.settings, **values)
+    facts = {"caller": caller, "key": key_of_forms(request), "settings": state.settings, "refused": fault}
+    return personal(state, "team.html", 200 if fault is None else fault.status, **facts, **values)
 
 
 def _open_invitations(session: Session, team_id: int) -> list[Link]:

@@ -6,9 +6,11 @@ import shutil
 
 import pytest
 from sqlalchemy import text
+from typer.testing import CliRunner
 
 from earthreason.errors import DataFormatError, EarthReasonError
 from leaderboard.backup import restore_backup, write_backup
+from leaderboard.cli import app
 from leaderboard.database import Database
 from leaderboard.splits import SplitContent, put_split
 from leaderboard.tables import Submission
@@ -100,3 +102,10 @@ def test_a_backup_is_not_restored_over_a_board(hand, database, tmp_path):
     (tmp_path / "c.gz").write_bytes(b"no backup")
     with pytest.raises(DataFormatError, match="backup"):
         restore_backup(Database(f"sqlite:///{tmp_path}/other.sqlite3"), tmp_path / "c.gz")
+
+
+def test_a_backup_that_is_not_there_makes_no_database(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/new.sqlite3")
+    done = CliRunner().invoke(app, ["restore", str(tmp_path / "none.gz")])
+    assert "there is no backup" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
