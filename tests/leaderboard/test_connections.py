@@ -101,8 +101,10 @@ def test_the_database_and_its_folder_are_the_owners_only(web, database_url):
 def test_a_folder_of_the_board_alone_is_closed_and_others_stay_as_they_are(tmp_path, database_url):
     own, shared = tmp_path / "own", tmp_path / "shared"
     for folder in (own, shared):
-        folder.mkdir(mode=0o755)
-        (folder / "board.sqlite3").touch(mode=0o644)
+        folder.mkdir()
+        folder.chmod(0o755)  # whatever the umask is
+        (folder / "board.sqlite3").touch()
+        (folder / "board.sqlite3").chmod(0o644)
     (shared / "index.html").touch()
     for folder in (own, shared, tmp_path / "new" / "deep"):
         keep_private(folder / "board.sqlite3")

@@ -62,7 +62,7 @@ def test_an_open_split_shows_the_figures_of_the_authors_evaluator(hand, database
             assert told["rows"][0]["scores"][name][0] == scores[name][0]
     giou = f"{100 * published.expected['gIoU']:.2f}"
     assert giou in shown(hand, f"/?split={split}").text
-    assert f"{published.config} test: gIoU {giou}" in shown(hand, f"/models/{row}/badge.svg").text
+    assert f"{published.config}/test: gIoU {giou}" in shown(hand, f"/models/{row}/badge.svg").text
     assert giou in shown(hand, "/mine", cookie=sign_in(hand)).text
     page = shown(hand, f"/models/{row}").text
     assert giou in page

@@ -278,10 +278,10 @@ def test_a_competition_on_another_dataset_names_it_and_not_our_images(tmp_path, 
     assert (bundle / "pages" / "overview.md").read_text().startswith("# Referring & more\n")
     assert (challenge / "templates" / "overview.html").read_text().startswith("<pre># Referring &amp; more\n")
     for terms in (bundle / "pages" / "terms.md", challenge / "templates" / "terms.html"):
-        assert "the terms of their dataset, rrsis-d." in terms.read_text()
+        assert "Licence of the data: unknown." in terms.read_text()  # the authors state none
         assert "Million-AID" not in terms.read_text()
     sheet = yaml.safe_load((bundle / "competition.yaml").read_text())["fact_sheet"]
-    assert sheet["extra_data"]["title"] == "Training data beyond Referring & more"
+    assert sheet["extra_data"]["title"] == "Training data beyond it"
 
 
 def test_the_command_titles_a_competition_by_its_dataset(tmp_path):
@@ -289,4 +289,4 @@ def test_the_command_titles_a_competition_by_its_dataset(tmp_path):
     done = CliRunner().invoke(app, ["codabench", "--config", "sample", "--split", "test", "--out", str(out)])
     assert done.exit_code == 0, done.output
     facts = yaml.safe_load((unpack(out, tmp_path / "bundle") / "competition.yaml").read_text())
-    assert facts["title"] == "EarthReason: sample"
+    assert facts["title"] == "EarthReason sample"

@@ -173,7 +173,7 @@ def test_a_split_whose_truth_is_replaced_stays_open_or_hidden(command, tmp_path,
     write_references(tmp_path / "truth.json", make_references())
     command("split", "add", *words, f"--{kind}")
     write_references(tmp_path / "truth.json", make_references("other"))
-    assert f"labels {kind}\n" in command("split", "add", *words).stdout
+    assert f"labels {kind}, ranked by segearth-r1\n" in command("split", "add", *words).stdout
     listed = json.loads(command("split", "list", "--json", "-").stdout)
     assert [(row["split"], row["hidden"]) for row in listed] == [("mine/test", kind == "hidden")]
     other = "hidden" if kind == "open" else "open"

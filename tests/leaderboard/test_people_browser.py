@@ -205,7 +205,7 @@ def test_a_file_over_the_limit_is_said_before_the_upload_and_a_deletion_is_asked
     posted.clear()
     page.goto(f"{programs.address}/submit")
     page.get_by_label("Name").fill("Model A")
-    page.get_by_label("Exposure to EarthReason").select_option("trained")
+    page.get_by_label("Exposure to the dataset").select_option("trained")
     chosen = page.get_by_label("File")
     chosen.set_input_files(tmp_path / "large.json")
     page.locator("main").get_by_role("button", name="Submit").click()
