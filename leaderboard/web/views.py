@@ -18,7 +18,7 @@ from leaderboard.comparisons import PublicComparison, compare_details, subtract_
 from leaderboard.entries import entry_of
 from leaderboard.exports import FORMATS
 from leaderboard.model_results import ModelResults, results_of_model
-from leaderboard.published import GRADES, columns_of, load_published
+from leaderboard.published import BENCHMARKS, GRADES, columns_of, load_published
 from leaderboard.records import ALL, CURVE, ResultRecord, ScoreEstimate, Subset
 from leaderboard.scoring import read_details
 from leaderboard.submissions import RefusedError, find_submission, latest_result
@@ -80,12 +80,12 @@ def _name_sort(query: BoardQuery) -> str:
 
 
 def _printed(query: BoardQuery) -> list[dict[str, Any]]:
-    """Collect the published results on this split; only the official release has any."""
+    """Collect the published results on this split, if its dataset has any."""
     config, _, name = query.split.partition("/")
-    if config != "default":
+    if config not in BENCHMARKS:
         return []
     rows = []
-    for result in load_published().benchmarks()["EarthReason"]:
+    for result in load_published().benchmarks()[BENCHMARKS[config]]:
         values = {metric: result.value(f"{metric} {name}") for metric in (GIOU.name, CIOU.name)}
         if any(value is not None for value in values.values()):
             rows.append({"result": result, "values": values})
