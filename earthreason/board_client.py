@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tempfile
 import time
 import zipfile
@@ -12,14 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
+import earthreason
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.masks.rle import empty_rle
 from earthreason.metrics.evaluate import evaluate_protocols
-from earthreason.metrics.protocols import SEGEARTH_R1
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL
 from earthreason.metrics.references import Reference, References
 from earthreason.metrics.result import Result
 from earthreason.predictions.members import mask_files
@@ -30,7 +32,9 @@ _FINAL = ("scored", "failed")
 _PIECE_BYTES = 1 << 18
 _ATTEMPTS = 8
 _MOST_REDIRECTS = 5
-_TIMEOUT_SECONDS = 120
+_TIMEOUT_SECONDS, _CONNECT_SECONDS = 120, 15
+_ROWS = 500
+_ROW_TEXTS = ("id", "model", "team", "published")
 
 
 class ServerError(EarthReasonError, OSError):
@@ -38,11 +42,12 @@ class ServerError(EarthReasonError, OSError):
 
     Attributes:
         status: HTTP status; None if there was no answer.
+        final: whether asking again cannot help, as with a certificate that is not trusted.
     """
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(self, message: str, status: int | None = None, *, final: bool = False) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.final = status, final
 
 
 def blank_references(samples: list[dict[str, Any]], source: str) -> References:
@@ -55,13 +60,17 @@ def blank_references(samples: list[dict[str, Any]], source: str) -> References:
     return References(map(blank, samples), source)
 
 
-def check_predictions(predictions: PredictionsFile, references: References) -> int:
-    """Check that a file can be scored; return the number of questions it answers.
+def check_predictions(
+    predictions: PredictionsFile, references: References, main_protocol: str = DEFAULT_PROTOCOL
+) -> int:
+    """Check that a file can be scored by the main protocol of a split; return the number of questions it answers.
 
     Raises:
+        UnknownNameError: this version does not know the protocol.
+        EarthReasonError: the masks are on a grid that the protocol does not accept.
         PredictionsError: the file has faults, which the message lists.
     """
-    result = evaluate_protocols(predictions, references, [SEGEARTH_R1], resamples=0)[0]
+    result = evaluate_protocols(predictions, references, [main_protocol], resamples=0)[0]
     assert isinstance(result, Result)  # the first protocol is scored or an error is raised
     return result.questions
 
@@ -88,42 +97,85 @@ class BoardClient:
         server: the leaderboard's URL.
         token: the team's token; public data can be read without it.
         pause: seconds before a request is repeated, and between two requests for the state of a submission.
+        reads_only: whether only public data is read. No token is sent then, so the URL may be http anywhere.
 
     Raises:
-        EarthReasonError: the URL is neither https nor http on this machine.
+        EarthReasonError: the URL is neither https nor http on this machine, or the token cannot be one.
     """
 
     server: str
     token: str | None = None
     pause: float = 0.5
+    reads_only: bool = False
     _http: httpx.Client = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.server)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise EarthReasonError(f"{self.server}: the URL of a leaderboard begins with https://")
-        if parts.scheme == "http" and parts.hostname not in _LOCAL:
-            raise EarthReasonError(f"{self.server}: http:// would send your token unencrypted; use https://")
-        self.server = self.server.rstrip("/")
+        self.server = _check_server(self.server, reads_only=self.reads_only)
+        if self.token is not None:
+            check_token(self.token)
         # `_follow_redirects` follows redirects, so that the token does not leave the server's origin.
-        self._http = httpx.Client(follow_redirects=False, timeout=_TIMEOUT_SECONDS)
+        limits = httpx.Timeout(_TIMEOUT_SECONDS, connect=_CONNECT_SECONDS)
+        self._http = httpx.Client(follow_redirects=False, timeout=limits)
 
     def splits(self) -> list[dict[str, Any]]:
         """List the splits that take submissions."""
         return list(self._ask("GET", "/api/splits"))
 
-    def references(self, split: str) -> References:
-        """Fetch the samples of a split without labels.
+    def main_protocol(self, split: str) -> str:
+        """Return the protocol by which a split ranks models.
 
         Raises:
             UnknownNameError: the leaderboard does not have the split.
         """
-        known = [entry["split"] for entry in self.splits()]
+        known = {entry["split"]: entry for entry in self.splits()}
         if split not in known:
             raise UnknownNameError(
                 "split", split, known, f"--config and --split must select one of the splits of {self.server}"
             )
+        return str(known[split].get("main_protocol", DEFAULT_PROTOCOL))  # older servers have one protocol
+
+    def references(self, split: str) -> References:
+        """Fetch the samples of a split without labels."""
         return blank_references(self._ask("GET", f"/api/splits/{quote(split)}/samples"), split)
+
+    def rows(self, **query: str | float | bool) -> Iterator[dict[str, Any]]:
+        """Yield the public rows that a query chooses, in its order; scores are `[value, low, high]`, as fractions.
+
+        Args:
+            **query: parameters of `/api/board`, such as `split`, `protocol`, `sort`, `search` or `training`.
+        """
+        texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in query.items()}
+        seen: set[str] = set()
+        offset = 0
+        while True:
+            part = self._ask("GET", f"/api/board?{urlencode({**texts, 'limit': _ROWS, 'offset': offset})}")
+            rows, total = self._check_part(part)
+            moved = rows[0]["id"] not in seen if rows else offset >= total
+            if offset and moved:  # rows have left, and those behind them moved up
+                offset = max(0, offset - _ROWS)
+                continue
+            for row in rows:
+                if row["id"] not in seen:  # a row may move down while the parts are fetched
+                    seen.add(row["id"])
+                    yield dict(row)
+            if offset + len(rows) >= total or not rows:
+                return
+            offset += max(1, len(rows) - 1)  # the last row again, to see whether any have left
+
+    def _check_part(self, part: Any) -> tuple[list[dict[str, Any]], int]:
+        """Check that an answer has the form of a part of the table; return its rows and the number of all.
+
+        Raises:
+            ServerError: it has another form.
+        """
+        rows, total = (part.get("rows"), part.get("total")) if isinstance(part, dict) else (None, None)
+        if isinstance(rows, list) and isinstance(total, int) and all(map(_is_row, rows)):
+            return rows, total
+        raise ServerError(
+            f"{self.server} answered in a form that this version does not know; is it a leaderboard, and as new as "
+            f"earthreason {earthreason.__version__}?",
+            200,
+        )
 
     def announce(
         self, split: str, file: Path, metadata: Mapping[str, Any], card: dict[str, Any] | None
@@ -175,24 +227,31 @@ class BoardClient:
         return self._retry(lambda: self._ask_once(method, path, content, {"Content-Type": "application/json"}))
 
     def _retry(self, ask: Callable[[], Any]) -> Any:
-        """Repeat a request while the server is unavailable. This is safe, because all requests are idempotent."""
+        """Repeat a request while the server is unavailable. This is safe, because all requests are idempotent.
+
+        A server that does not answer at all is given up after two minutes, as it may never answer.
+        """
+        began = time.monotonic()
         for attempt in range(_ATTEMPTS - 1):
             try:
                 return ask()
             except ServerError as error:
-                if error.status not in (None, 502, 503, 504):
+                if error.final or error.status not in (None, 502, 503, 504):
+                    raise
+                if time.monotonic() - began > _TIMEOUT_SECONDS:
                     raise
             time.sleep(self.pause * 2 ** min(attempt, 4))
         return ask()
 
     def _ask_once(self, method: str, path: str, body: bytes | Iterator[bytes] | None, headers: dict[str, str]) -> Any:
-        if self.token is not None:
+        if self.token is not None and not self.reads_only:
             headers = {**headers, "Authorization": f"Bearer {self.token}"}
         try:
             request = self._http.build_request(method, self.server + path, content=body, headers=headers)
             answer = self._follow_redirects(self._http.send(request))
         except httpx.RequestError as error:
-            raise ServerError(f"{self.server} does not answer: {error or type(error).__name__}") from None
+            final = _is_final(error)
+            raise ServerError(f"{self.server} does not answer: {error or type(error).__name__}", final=final) from None
         if not answer.is_success:
             reason = _reason(answer)
             raise ServerError(f"{self.server} answered {answer.status_code}: {reason}", answer.status_code)
@@ -221,6 +280,60 @@ class BoardClient:
                 )
             answer = self._http.send(following)
         raise ServerError(f"{self.server} redirects more than {_MOST_REDIRECTS} times", answer.status_code)
+
+
+def _check_server(server: str, *, reads_only: bool) -> str:
+    """Check the URL of a leaderboard and remove a slash at its end.
+
+    Raises:
+        EarthReasonError: it cannot be one; a password in it is not shown.
+    """
+    shown = re.sub(r"//[^/@]*@", "//...@", server)
+    try:
+        parts = urlsplit(server)
+        host, port, named = parts.hostname, parts.port, parts.username is not None
+    except ValueError as error:
+        raise EarthReasonError(f"{shown}: not a URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        raise EarthReasonError(f"{shown}: the URL of a leaderboard begins with https://")
+    if named or parts.query or parts.fragment:
+        raise EarthReasonError(
+            f"{shown}: the URL of a leaderboard has no user, `?` or `#`, as in https://board.example"
+        )
+    if parts.scheme == "http" and host not in _LOCAL and not reads_only:
+        raise EarthReasonError(f"{shown}: http:// would send your token unencrypted; use https://")
+    return server.rstrip("/")
+
+
+def check_token(token: str) -> str:
+    """Check that a token can be sent, and return it.
+
+    Raises:
+        EarthReasonError: it has other characters than tokens have; it is not shown.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,200}", token):
+        raise EarthReasonError(
+            "the token has characters that no token has, perhaps a space or line break; copy it again"
+        )
+    return token
+
+
+def _is_final(error: httpx.RequestError) -> bool:
+    """Tell whether an error cannot mend itself. The package reports faults of TLS as connections that failed."""
+    wrong = httpx.UnsupportedProtocol | httpx.LocalProtocolError
+    return isinstance(error, wrong) or "[SSL" in str(error)
+
+
+def _is_row(row: Any) -> bool:
+    """Tell whether a value has what every row of the table has."""
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in _ROW_TEXTS):
+        return False
+    scores, numbers = row.get("scores"), (row.get("place"), row.get("decimals"))
+    return (
+        isinstance(scores, dict)
+        and all(isinstance(cell, list) and cell and isinstance(cell[0], int | float) for cell in scores.values())
+        and all(number is None or isinstance(number, int) for number in numbers)
+    )
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -45,6 +45,14 @@ def atomic_path(target: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+@contextmanager
+def private_path(target: Path) -> Iterator[Path]:
+    """Yield a path as `atomic_path` does, with an empty file there that only its owner can read and write."""
+    with atomic_path(target) as temporary:
+        temporary.touch(mode=0o600)
+        yield temporary
+
+
 def remove_unfinished(target: Path) -> None:
     """Remove what killed processes left beside a folder that `atomic_path` writes; call it under the folder's lock."""
     for path in target.parent.glob(f".{target.name}.*"):

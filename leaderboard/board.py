@@ -1,37 +1,37 @@
-"""The board's table as values: choose, order and mark rows. Knows neither the database nor HTML."""
+"""The board's rows, queries and table as values. Knows neither the database nor HTML."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from earthreason.errors import UnknownNameError
-from earthreason.metrics.protocols import PROTOCOLS, SEGEARTH_R1
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from earthreason.metrics.scores import GIOU, HEADLINE, METRICS
 from leaderboard.records import ALL, TRAINING_TITLES, ResultRecord, ScoreEstimate, Subset
 
 COLUMNS = HEADLINE
-"""Scores shown in the table if a subset has them."""
+"""Scores shown in the table if a subset has them; any other score is shown while the table is sorted by it."""
 DEFAULT_SORT = GIOU.name
-DATE, MODEL = "date", "model"
-SORTS = (*COLUMNS, DATE, MODEL)
+DATE, MODEL, SIZE = "date", "model", "size"
+SORTS = (*METRICS, DATE, MODEL, SIZE)
+_RISING = (MODEL, SIZE)
+"""Sorts that start with their lowest value."""
+PAGE_ROWS = 50
 
 
 @dataclass(frozen=True)
-class BoardEntry:
-    """A public row, from the database or from a results repository."""
+class RowFacts:
+    """What is known of a public row besides its scores. `published` is in Unix seconds."""
 
     id: str
     team: str
     metadata: dict[str, Any]
-    record: ResultRecord
     published: float
-    flag: str | None = None
-    card: dict[str, Any] | None = None
+    flag: str | None
 
     @property
     def model(self) -> str:
@@ -43,16 +43,66 @@ class BoardEntry:
 
 
 @dataclass(frozen=True)
+class BoardEntry:
+    """A public row with its whole result, from the database or from a results repository."""
+
+    id: str
+    team: str
+    metadata: dict[str, Any]
+    record: ResultRecord
+    published: float
+    flag: str | None = None
+    card: dict[str, Any] | None = None
+
+    @property
+    def facts(self) -> RowFacts:
+        return RowFacts(self.id, self.team, self.metadata, self.published, self.flag)
+
+    @property
+    def model(self) -> str:
+        return self.facts.model
+
+    @property
+    def date(self) -> str:
+        return self.facts.date
+
+
+@dataclass(frozen=True)
 class BoardQuery:
-    """Which rows of the table to show, and in which order."""
+    """Which rows of the table to show, and in which order.
+
+    Attributes:
+        main_protocol: main protocol of the split; addresses leave it out.
+        search: text that the name of the model or of its team contains, in any case.
+        largest: most parameters, in millions; rows that do not state theirs are left out.
+        ascending: whether the worst score, the oldest row, the first name or the smallest model comes first.
+    """
 
     split: str
-    protocol: str = SEGEARTH_R1.name
+    protocol: str = DEFAULT_PROTOCOL
+    main_protocol: str = DEFAULT_PROTOCOL
     subset: str = ALL
     training: str = ""
     since: str = ""
+    search: str = ""
+    largest: float | None = None
     sort: str = DEFAULT_SORT
     ascending: bool = False
+
+    @property
+    def filtered(self) -> bool:
+        """Whether rows of this split, protocol and subset may be left out."""
+        return bool(self.training or self.since or self.search) or self.largest is not None
+
+    @property
+    def ranking(self) -> str:
+        """The score by which rows have places."""
+        return self.sort if self.sort in METRICS else DEFAULT_SORT
+
+    @classmethod
+    def of_split(cls, split: str, main_protocol: str) -> BoardQuery:
+        """Ask for the first table of a split: all rows under its main protocol."""
+        return cls(split, main_protocol, main_protocol)
 
     def with_(self, **changes: Any) -> BoardQuery:
         """Copy the query with changes; another protocol resets the subset to all questions."""
@@ -61,12 +111,27 @@ class BoardQuery:
         return replace(self, **changes)
 
     def sorted_by(self, column: str) -> BoardQuery:
-        """Sort by a column: names from A to Z, all else from best or newest. The same column again reverses it."""
-        return self.with_(sort=column, ascending=not self.ascending if column == self.sort else column == MODEL)
+        """Sort by a column: names from A to Z, sizes from the smallest, all else from best or newest.
+
+        The same column again reverses it.
+        """
+        return self.with_(sort=column, ascending=not self.ascending if column == self.sort else column in _RISING)
+
+    def ranked(self) -> BoardQuery:
+        """Copy the query for all questions, from the best row by the ranking score."""
+        return self.with_(subset=ALL, sort=self.ranking, ascending=False)
+
+    def whole_split(self) -> BoardQuery:
+        """Ask for all rows and questions of the split by the same score and protocol, best first."""
+        return BoardQuery(self.split, self.protocol, self.main_protocol, sort=self.ranking)
+
+    def unfiltered(self) -> BoardQuery:
+        """Copy the query without filters, for all questions."""
+        return self.with_(training="", since="", search="", largest=None, subset=ALL)
 
 
 def check_query(query: BoardQuery) -> BoardQuery:
-    """Check the names in a query.
+    """Check the names in a query and fold its search text; equal queries then compare equal.
 
     Raises:
         UnknownNameError: the protocol, training or column is unknown.
@@ -77,7 +142,17 @@ def check_query(query: BoardQuery) -> BoardQuery:
         raise UnknownNameError("training", query.training, TRAINING_TITLES)
     if query.sort not in SORTS:
         raise UnknownNameError("column", query.sort, SORTS)
-    return query
+    return replace(query, search=fold(query.search))
+
+
+def number_text(value: float) -> str:
+    """Write a number with all of its digits and no needless ones, so that reading it gives the same number."""
+    return repr(float(value)).removesuffix(".0")
+
+
+def fold(text: str) -> str:
+    """Fold a text for searching and sorting: compatible characters, case and runs of spaces become one form."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 @dataclass(frozen=True)
@@ -91,158 +166,86 @@ class BoardCell:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """A row of the table. `place` is its rank by the sorting score, from 1; None if it lacks that score."""
+    """A row of the table. `place` is its rank by the ranking score, from 1; None if it lacks that score."""
 
-    entry: BoardEntry
+    facts: RowFacts
     place: int | None
     cells: dict[str, BoardCell]
     tied: bool
+    resamples: int
+    decimals: int | None
+    earthreason: str
+    dataset_sha256: str
+    predictions_sha256: str
+
+
+class Rounded(Protocol):
+    """A row or result; `decimals` is None if its scores are complete."""
+
+    @property
+    def decimals(self) -> int | None: ...
+
+
+def digits(rounded: Rounded) -> int:
+    """Return how many decimals its scores have in per cent."""
+    return percent_digits(rounded.decimals)
+
+
+def percent_digits(decimals: int | None) -> int:
+    """Return how many decimals fractions of so many decimals have in per cent; None stands for all of them."""
+    return 2 if decimals is None else max(0, decimals - 2)
 
 
 @dataclass(frozen=True)
 class BoardTable:
-    """The table that a query selects."""
+    """A part of the table that a query selects.
+
+    Attributes:
+        total: number of rows that the query selects.
+        start: number of them before this part.
+        scales: by column, the values at the left and right end of its interval bars.
+        metrics: every score by which the table can be sorted.
+    """
 
     query: BoardQuery
     columns: tuple[str, ...]
-    rows: list[BoardRow]
-    subsets: list[Subset]
+    rows: Sequence[BoardRow]
+    total: int
+    start: int
+    subsets: Sequence[Subset]
     scales: dict[str, tuple[float, float]]
-    """By column: the values at the left and right end of its interval bars."""
+    metrics: Sequence[str]
 
 
-def build_table(entries: Sequence[BoardEntry], query: BoardQuery) -> BoardTable:
-    """Choose, order and mark the rows."""
-    chosen = [entry for entry in entries if _wanted(entry, query)]
-    columns = tuple(
-        c for c in COLUMNS if any(entry.record.estimate(query.protocol, query.subset, c) for entry in chosen)
-    )
-    cells = [_cells_of(entry, query, columns) for entry in chosen]
-    best = {column: _best(column, cells) for column in columns}
-    marked = [{column: _mark(column, estimate, best[column]) for column, estimate in row.items()} for row in cells]
-    ranking = query.sort if query.sort in COLUMNS else DEFAULT_SORT
-    order = _order(chosen, cells, ranking)
-    places = {index: place for place, index in enumerate(order, start=1) if ranking in cells[index]}
-    rows = [
-        BoardRow(entry, places.get(index), marked[index], ranking in marked[index] and marked[index][ranking].tied)
-        for index, entry in enumerate(chosen)
-    ]
-    shown = _sorted_rows(rows, order, query)
-    return BoardTable(query, columns, shown, _subsets(entries, query.protocol), {c: _scale(c, cells) for c in columns})
+def row_values(row: BoardRow) -> dict[str, Any]:
+    """Return a row as JSON values; scores are fractions."""
+    return {
+        "id": row.facts.id,
+        "place": row.place,
+        "tied_with_best": row.tied,
+        "team": row.facts.team,
+        **row.facts.metadata,
+        "published": row.facts.date,
+        "flag": row.facts.flag,
+        "scores": {column: list(cell.estimate) for column, cell in row.cells.items()},
+        "decimals": row.decimals,
+        "earthreason": row.earthreason,
+        "dataset_sha256": row.dataset_sha256,
+        "predictions_sha256": row.predictions_sha256,
+    }
 
 
-def _wanted(entry: BoardEntry, query: BoardQuery) -> bool:
-    return (
-        query.protocol in entry.record.protocols
-        and query.subset in entry.record.protocols[query.protocol].scores
-        and query.training in ("", entry.metadata["training"])
-        and entry.date >= query.since
-    )
-
-
-def _cells_of(entry: BoardEntry, query: BoardQuery, columns: Iterable[str]) -> dict[str, ScoreEstimate]:
-    estimates = {column: entry.record.estimate(query.protocol, query.subset, column) for column in columns}
-    return {column: estimate for column, estimate in estimates.items() if estimate is not None}
-
-
-def _goodness(column: str, estimate: ScoreEstimate) -> float:
-    return -estimate.value if METRICS[column].lower_is_better else estimate.value
-
-
-def _best(column: str, cells: Sequence[dict[str, ScoreEstimate]]) -> ScoreEstimate | None:
-    shown = [row[column] for row in cells if column in row]
-    return max(shown, key=lambda estimate: _goodness(column, estimate)) if shown else None
-
-
-def _mark(column: str, estimate: ScoreEstimate, best: ScoreEstimate | None) -> BoardCell:
-    is_best = best is not None and estimate.value == best.value
-    return BoardCell(estimate, is_best, best is not None and not is_best and estimate.overlaps(best))
-
-
-def _order(chosen: Sequence[BoardEntry], cells: Sequence[dict[str, ScoreEstimate]], ranking: str) -> list[int]:
-    """Order row indices from best to worst; of equal scores, the older comes first."""
-
-    def key(index: int) -> tuple[bool, float, float]:
-        estimate = cells[index].get(ranking)
-        return estimate is None, 0.0 if estimate is None else -_goodness(ranking, estimate), chosen[index].published
-
-    return sorted(range(len(chosen)), key=key)
-
-
-def _sorted_rows(rows: Sequence[BoardRow], order: Sequence[int], query: BoardQuery) -> list[BoardRow]:
-    if query.sort == DATE:
-        return sorted(rows, key=lambda row: row.entry.published, reverse=not query.ascending)
-    if query.sort == MODEL:
-        return sorted(rows, key=lambda row: row.entry.model.lower(), reverse=not query.ascending)
-    ranked = [rows[index] for index in order]
-    return ranked[::-1] if query.ascending else ranked
-
-
-def _subsets(entries: Sequence[BoardEntry], protocol: str) -> list[Subset]:
-    """List every subset that a row has under a protocol, in the order of the results."""
-    by_key = {}
-    for entry in entries:
-        scored = entry.record.protocols.get(protocol)
-        for subset in entry.record.subsets if scored else ():
-            if scored and subset.key in scored.scores:
-                # The numbers of the record are those of the official protocol, which asks one question an image.
-                asked = {"questions": scored.questions} if subset.key == ALL else {}
-                by_key[subset.key] = subset.model_copy(update=asked)
-    return list(by_key.values())
-
-
-def _scale(column: str, cells: Sequence[dict[str, ScoreEstimate]]) -> tuple[float, float]:
-    ends = [end for row in cells if column in row for end in row[column] if end is not None]
-    if not ends:
-        return 0.0, 1.0
-    low, high = min(ends), max(ends)
-    return (low, high) if high - low > 0.02 else (low - 0.01, high + 0.01)
-
-
-def table_values(table: BoardTable) -> dict[str, Any]:
-    """Return the table as JSON values; scores are fractions."""
+def table_values(table: BoardTable, limit: int) -> dict[str, Any]:
+    """Return a part of the table of at most `limit` rows as JSON values."""
     query = table.query
     return {
         "split": query.split,
         "protocol": query.protocol,
         "subset": query.subset,
-        "rows": [
-            {
-                "id": row.entry.id,
-                "place": row.place,
-                "tied_with_best": row.tied,
-                "team": row.entry.team,
-                **row.entry.metadata,
-                "published": row.entry.date,
-                "flag": row.entry.flag,
-                "scores": {column: list(cell.estimate) for column, cell in row.cells.items()},
-                "earthreason": row.entry.record.earthreason,
-                "dataset_sha256": row.entry.record.dataset_sha256,
-                "predictions_sha256": row.entry.record.predictions_sha256,
-            }
-            for row in table.rows
-        ],
+        "sort": query.sort,
+        "ascending": query.ascending,
+        "total": table.total,
+        "limit": limit,
+        "offset": table.start,
+        "rows": [row_values(row) for row in table.rows],
     }
-
-
-def table_csv(table: BoardTable) -> str:
-    """Return the table as CSV; cells that a spreadsheet would run as a formula get an apostrophe in front."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    ends = ("", " low", " high")
-    facts = ("training", "backbone", "parameters_millions", "paper", "code", "checkpoint")
-    scores = [f"{column}{end}" for column in table.columns for end in ends]
-    writer.writerow(["place", "model", "team", *facts, "published", "tied_with_best", "flag", *scores, "id"])
-    for row in table.rows:
-        numbers: list[float | None] = []
-        for column in table.columns:
-            numbers += row.cells[column].estimate if column in row.cells else (None, None, None)
-        texts = [row.entry.model, row.entry.team, *(row.entry.metadata.get(fact) for fact in facts)]
-        after = [row.entry.date, row.tied, row.entry.flag or "", *numbers, row.entry.id]
-        writer.writerow([row.place, *map(_harmless, texts), *map(_harmless, after)])
-    return buffer.getvalue()
-
-
-def _harmless(value: Any) -> Any:
-    text = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
-    return f"'{value}" if text else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -13,9 +14,9 @@ import typer
 
 from earthreason.cli.app import guard, make_app, report_json, stderr, stdout
 from earthreason.cli.options import JsonOption
-from earthreason.cli.ports import check_free
-from earthreason.errors import EarthReasonError
-from leaderboard import results_cli
+from earthreason.cli.ports import check_free, url_of
+from earthreason.errors import DataNotFoundError, EarthReasonError
+from leaderboard import people_cli, results_cli
 from leaderboard.engines import cli as engines_cli
 from leaderboard.settings import Settings, settings_from
 
@@ -33,6 +34,8 @@ app.add_typer(splits, name="split")
 
 HostOption = Annotated[str, typer.Option("--host", help="Address to listen on.")]
 PortOption = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")]
+_SWITCH_SECONDS = 0.0005
+"""How long a drawing thread may keep the interpreter while a kept page waits to be sent; the default is 5 ms."""
 _IDS = {"ignore_unknown_options": True}  # an ID may begin with a dash
 SplitKey = Annotated[str, typer.Argument(metavar="SPLIT", help="Split as CONFIG/NAME, such as default/test.")]
 
@@ -44,7 +47,9 @@ def _settings() -> Settings:
 def _database() -> Database:
     """Open the board's database and bring its tables up to date."""
     from leaderboard.database import Database
+    from leaderboard.private_files import write_privately
 
+    write_privately()
     database = Database(_settings().database_url)
     database.wait(5)
     database.migrate()
@@ -69,9 +74,9 @@ def serve(
     check_free(host, port)
     set_up_logs()
     _database()  # fail here, once, rather than in every process
-    stderr().print(f"leaderboard: http://{host}:{port}", soft_wrap=True)
+    stderr().print(f"leaderboard: {url_of(host, port)}", soft_wrap=True, markup=False)
     web = ["web", "--host", host, "--port", str(port)]
-    code = Supervisor([web, *[["worker"]] * workers]).run()
+    code = Supervisor([web, ["notify"], *[["worker"]] * workers]).run()
     if code:
         raise typer.Exit(code)
 
@@ -82,24 +87,27 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     import uvicorn
 
     from leaderboard.logs import set_up_logs
+    from leaderboard.private_files import write_privately
     from leaderboard.processes import close_to_others
     from leaderboard.web.app import create_app
-    from leaderboard.web.guard import ImpatientProtocol
+    from leaderboard.web.connections import PatientWithFew, allow_connections
 
     close_to_others()
+    write_privately()
     check_free(host, port)
     set_up_logs()
     settings = _settings()
-    ImpatientProtocol.head_seconds = settings.head_seconds
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    most = allow_connections()
+    PatientWithFew.head_seconds, PatientWithFew.most_connections = settings.head_seconds, most
     uvicorn.run(
         create_app(settings),
         host=host,
         port=port,
         log_config=None,
         access_log=False,
-        http=ImpatientProtocol,
+        http=PatientWithFew,
         timeout_keep_alive=10,
-        limit_concurrency=1000,
         server_header=False,
     )
 
@@ -109,10 +117,12 @@ def worker() -> None:
     """Score submissions. Run as many workers as you like, on any machine that reaches the database."""
     from leaderboard.database import Database
     from leaderboard.logs import set_up_logs
+    from leaderboard.private_files import write_privately
     from leaderboard.processes import close_to_others
     from leaderboard.worker import Worker
 
     close_to_others()
+    write_privately()
     set_up_logs()
     settings = _settings()
     database = Database(settings.database_url)
@@ -143,28 +153,45 @@ def add_split(
         Path | None, typer.Option("--ground-truth", help="Read the labels from this ground-truth file instead.")
     ] = None,
     open_labels: Annotated[
-        bool, typer.Option("--open/--hidden", help="Whether the labels are public or secret.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--open/--hidden",
+            help="Whether the labels are public or secret.",
+            show_default="hidden; a split that is there stays as it is",
+        ),
+    ] = None,
+    protocol: results_cli.MainProtocolOption = None,
 ) -> None:
-    """Add a split or replace its ground truth. Replacing it scores every submission to the split again.
+    """Add a split, or replace its ground truth or protocol, which scores every submission to the split again.
 
     Example: python -m leaderboard split add --config sample --split test --open
     """
     import re
 
-    from leaderboard.splits import NAME_PATTERN, content_of, content_of_file, put_split
+    from earthreason.data.schema import short_split
+    from earthreason.metrics.protocols import get_protocol
+    from leaderboard.splits import NAME_PATTERN, content_of, content_of_file, find_split, put_split
 
+    if protocol is not None:
+        get_protocol(protocol)
+    name = short_split(name)  # validation and val are one split, not two with limits of their own
     for part in (config, name):
         if not re.fullmatch(NAME_PATTERN, part):
             raise EarthReasonError(f"{part!r}: a split's name may contain letters, digits, '.', '_' and '-'")
+    database = _database()
+    with database.read() as session:
+        before = find_split(session, config, name)
+    hidden = not open_labels if open_labels is not None else before is None or before.hidden
     with stderr().status("reading the ground truth"):
-        hidden = not open_labels
         content = content_of_file(ground_truth) if ground_truth else content_of(config, name, data_dir, hidden=hidden)
-    with _database().write() as session:
-        split, again = put_split(session, config, name, content, hidden=hidden)
+    with database.write() as session:
+        split, again = put_split(session, config, name, content, hidden=hidden, main_protocol=protocol)
         kind = "hidden" if split.hidden else "open"
+        changed = "" if before is None or before.hidden == hidden else f", before {'open' if hidden else 'hidden'}"
         stdout().print(
-            f"{split.key}: {split.questions} questions, {split.empty_targets} images without a target, labels {kind}"
+            f"{split.key}: {split.questions} questions, {split.empty_targets} images without a target, "
+            f"labels {kind}{changed}, ranked by {split.main_protocol}",
+            soft_wrap=True,
         )
         if again:
             stdout().print(f"{again} submissions will be scored again")
@@ -172,18 +199,28 @@ def add_split(
 
 @splits.command("list")
 def list_all_splits(json_out: JsonOption = None) -> None:
-    """List the splits with their sizes."""
-    from leaderboard.splits import list_splits
+    """List the splits with their sizes, and what a submission can tell of hidden labels."""
+    from leaderboard.splits import bits_of, list_splits
 
     with _database().read() as session:
         rows = [
-            {"split": split.key, "questions": split.questions, "hidden": split.hidden, "closed": split.closed}
+            {
+                "split": split.key,
+                "questions": split.questions,
+                "hidden": split.hidden,
+                "closed": split.closed,
+                "main_protocol": split.main_protocol,
+                "bits_per_submission": bits_of(split),
+            }
             for split in list_splits(session)
         ]
     if report_json(json_out, rows):
         for split in rows:
-            facts = f"{split['questions']} questions, labels {'hidden' if split['hidden'] else 'open'}"
-            stdout().print(f"{split['split']}: {facts}{', closed' if split['closed'] else ''}")
+            bits = split["bits_per_submission"]
+            hidden = "" if bits is None else f" (a submission tells at most {bits:.1f} bits of them)"
+            facts = f"{split['questions']} questions, ranked by {split['main_protocol']}"
+            facts += f", labels {'open' if bits is None else 'hidden'}{hidden}"
+            stdout().print(f"{split['split']}: {facts}{', closed' if split['closed'] else ''}", soft_wrap=True)
 
 
 @splits.command("close")
@@ -260,14 +297,14 @@ def flag(
 ) -> None:
     """Flag a row as doubtful. All readers see the flag and its reason."""
     from leaderboard.submissions import set_flag
-    from leaderboard.tables import Submission
+    from leaderboard.tables import DELETED, Submission
 
     with _database().write() as session:
         stored = session.get(Submission, submission)
-        if stored is None:
+        if stored is None or stored.visibility == DELETED:
             raise EarthReasonError(f"there is no submission {submission!r}")
         set_flag(session, stored, reason)
-    stdout().print(f"{submission}: {'flagged' if reason else 'not flagged'}")
+    stdout().print(f"{submission}: {'not flagged' if reason is None else 'flagged'}")
 
 
 @app.command(context_settings=_IDS)
@@ -300,6 +337,8 @@ def restore(source: Annotated[Path, typer.Argument(help="Backup to read, .jsonl.
     """Restore a backup into an empty database. This also moves a board between SQLite and PostgreSQL."""
     from leaderboard.backup import restore_backup
 
+    if not source.is_file():
+        raise DataNotFoundError(f"there is no backup {source}")
     counts = restore_backup(_database(), source)
     stdout().print(f"restored: {', '.join(f'{name} {count}' for name, count in counts.items())}", soft_wrap=True)
 
@@ -311,3 +350,4 @@ def run() -> None:
 
 engines_cli.register(app)
 results_cli.register(app)
+people_cli.register(app)

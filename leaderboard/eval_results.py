@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
-from earthreason.metrics.protocols import SEGEARTH_R1
 from earthreason.metrics.scores import CIOU, GIOU
 from leaderboard.records import ALL, ResultRecord
 
@@ -25,10 +24,10 @@ def eval_results_yaml(records: Sequence[tuple[ResultRecord, str | None]], source
     entries = []
     for record, day in records:
         for metric in METRICS:
-            estimate = record.estimate(SEGEARTH_R1.name, ALL, metric)
+            estimate = record.estimate(record.main_protocol, ALL, metric)
             if estimate is None:
                 continue
-            notes = f"protocol {SEGEARTH_R1.name}, earthreason {record.earthreason}"
+            notes = f"protocol {record.main_protocol}, earthreason {record.earthreason}"
             if estimate.interval is not None:
                 low, high = estimate.interval.low, estimate.interval.high
                 notes += f", 95 % interval {100 * low:.2f} to {100 * high:.2f}"

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from earthreason.masks.rle import decode_rle
+from earthreason.metrics.compare import question_iou
 from earthreason.metrics.counting import read_predictions
 from earthreason.metrics.counts import Key
 from earthreason.metrics.result import Result
@@ -31,7 +32,7 @@ def draw_gallery(
     """Choose and draw samples.
 
     Args:
-        result: the result under the official protocol.
+        result: the result under the main protocol.
         predictions: masks at the images' own size; masks on a canvas do not fit the images, so nothing is drawn.
         scenes: the zip of thumbnails.
 
@@ -47,7 +48,7 @@ def draw_gallery(
         for p in read_predictions(predictions, result.references, [])
         if (p.sample_id, p.question_index) in wanted
     }
-    iou = dict(zip(result.counts.keys(), result.scored.iou.tolist(), strict=True))
+    iou = question_iou(result.scored)
     galleries: list[dict[str, Any]] = []
     pictures: dict[str, bytes] = {}
     with zipfile.ZipFile(scenes) as archive:

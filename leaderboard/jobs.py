@@ -10,8 +10,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL
+from leaderboard.history import SCORED_AGAIN, SCORING, differences, note_change
+from leaderboard.listing import unlist
+from leaderboard.outgoing import FAILED_EVENT, SCORED_EVENT, tell_team
 from leaderboard.settings import Settings
 from leaderboard.tables import (
+    DELETED,
     FAILED,
     PUBLIC,
     QUEUED,
@@ -25,6 +30,7 @@ from leaderboard.tables import (
 from leaderboard.versions import count_change
 
 ASK_AGAIN = "submit the same file again in ten minutes; the organisers can find the cause in the log"
+_SCORED_WITH = ("earthreason", "dataset_sha256", "main_protocol")
 GAVE_UP = f"scoring stopped {{attempts}} times without a result, through no fault of the file; {ASK_AGAIN}"
 
 
@@ -84,7 +90,7 @@ def claim_job(session: Session, settings: Settings) -> ScoringJob | None:
 
 
 def _give_up(session: Session, settings: Settings, now: float) -> None:
-    session.execute(
+    given_up = session.scalars(
         update(Submission)
         .where(Submission.state == RUNNING, Submission.lease_until < now, Submission.attempts >= settings.attempts)
         .values(
@@ -94,7 +100,10 @@ def _give_up(session: Session, settings: Settings, now: float) -> None:
             error=GAVE_UP.format(attempts=settings.attempts),
             host_fault=True,
         )
-    )
+        .returning(Submission.id)
+    ).all()
+    for submission_id in given_up:
+        tell_team(session, session.get_one(Submission, submission_id), FAILED_EVENT)
 
 
 def queue_again(session: Session, which: ColumnElement[bool]) -> int:
@@ -105,7 +114,7 @@ def queue_again(session: Session, which: ColumnElement[bool]) -> int:
     """
     again = (
         update(Submission)
-        .where(which, Submission.state != UPLOADING)
+        .where(which, Submission.state != UPLOADING, Submission.visibility != DELETED)
         .values(
             state=QUEUED,
             generation=Submission.generation + 1,
@@ -118,8 +127,9 @@ def queue_again(session: Session, which: ColumnElement[bool]) -> int:
         )
         .returning(Submission.id)
     )
-    count_change(session)
-    return len(session.scalars(again).all())
+    ids = list(session.scalars(again).all())
+    unlist(session, ids)
+    return len(ids)
 
 
 def finish_job(session: Session, job: ScoringJob, outcome: JobOutcome) -> bool:
@@ -138,6 +148,7 @@ def finish_job(session: Session, job: ScoringJob, outcome: JobOutcome) -> bool:
     )
     session.add(result)
     session.flush()
+    _note_rescoring(session, job, outcome.record)
     old = select(ScoredResult.id).where(
         ScoredResult.submission_id == job.submission_id, ScoredResult.generation < job.generation
     )
@@ -145,14 +156,33 @@ def finish_job(session: Session, job: ScoringJob, outcome: JobOutcome) -> bool:
     session.add_all(
         GalleryPicture(result_id=result.id, name=name, content=content) for name, content in outcome.pictures.items()
     )
+    tell_team(session, session.get_one(Submission, job.submission_id), SCORED_EVENT)
     if session.scalar(select(Submission.visibility).where(Submission.id == job.submission_id)) == PUBLIC:
-        count_change(session)
+        count_change(session, job.submission_id)
     return True
+
+
+def _note_rescoring(session: Session, job: ScoringJob, record: dict[str, Any]) -> None:
+    """Note in the history of a row that was ever public that it has a new result, and what it was scored with."""
+    earlier = session.scalar(
+        select(ScoredResult.record)
+        .where(ScoredResult.submission_id == job.submission_id, ScoredResult.generation < job.generation)
+        .order_by(ScoredResult.generation.desc())
+        .limit(1)
+    )
+    submission = session.get_one(Submission, job.submission_id)
+    if earlier is not None and submission.published is not None:
+        complete = [{"main_protocol": DEFAULT_PROTOCOL, **each} for each in (earlier, record)]
+        former, new = ({name: each.get(name) for name in _SCORED_WITH} for each in complete)
+        note_change(session, submission, SCORED_AGAIN, SCORING, differences(former, new))
 
 
 def fail_job(session: Session, job: ScoringJob, reason: str, *, host_fault: bool = False) -> bool:
     """Record why a file could not be scored. Return False if the worker has lost its claim."""
-    return _release(session, job, FAILED, reason, host_fault)
+    if not _release(session, job, FAILED, reason, host_fault):
+        return False
+    tell_team(session, session.get_one(Submission, job.submission_id), FAILED_EVENT)
+    return True
 
 
 def return_job(session: Session, job: ScoringJob) -> bool:

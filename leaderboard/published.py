@@ -13,6 +13,8 @@ from earthreason.metrics.protocols import PROTOCOLS
 from leaderboard.records import Link
 
 FILE = Path(__file__).parent / "published.yaml"
+BENCHMARKS = {"default": "EarthReason", "rrsis-d": "RRSIS-D", "refsegrs": "RefSegRS"}
+"""Names of the benchmarks by configuration."""
 GRADES = {
     "A": "read in a primary source",
     "B": "read in a text that read the primary source",

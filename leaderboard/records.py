@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from earthreason.errors import EarthReasonError, describe_validation_error
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL
 from earthreason.metrics.statistics import Interval
 
 ALL = "all"
@@ -16,11 +30,15 @@ CURVE = tuple(round(0.05 * step, 2) for step in range(20))
 """IoU thresholds of the curve: a result states the share of questions above each."""
 MAX_RESAMPLES = 100_000
 """Most resamples of a result, so that a submitted file cannot cause hours of work."""
+MAX_PARAMETERS = 10_000_000
+"""Most parameters of a model, in millions."""
+MIN_PARAMETERS = 1e-6
+"""One parameter, in millions."""
 MAX_CARD_BYTES = 16 << 10
 MAX_CARD_DEPTH = 8
 Training = Literal["trained", "few-shot", "zero-shot"]
 TRAINING_TITLES: dict[str, str] = {
-    "trained": "trained on EarthReason",
+    "trained": "trained on the dataset",
     "few-shot": "few-shot",
     "zero-shot": "zero-shot",
 }
@@ -30,20 +48,74 @@ class RecordError(EarthReasonError, ValueError):
     """Invalid metadata, card or result; the message has one fault per line."""
 
 
-# Control, private-use and direction-changing characters can make text look different from what it is. The patterns are
-# the complete check, so the API's schema states all of it.
-_UNPRINTED = (
-    r"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ue000-\uf8ff\ufeff\ufff9-\ufffb"
-    r"\U000e0000-\U000e007f\U000f0000-\U0010ffff"
+# Characters that show nothing, or turn or hide others, by the properties of Unicode; a test compares the ranges with
+# the properties. The API's schema states the patterns, so they are written in what every engine for patterns reads.
+_IGNORABLE = (
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    r"\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-_LINE = rf"^[^{_UNPRINTED}]*$"
-_NAME = rf"^[^{_UNPRINTED}]*[^{_UNPRINTED}\s][^{_UNPRINTED}]*$"
-_TEXT = _LINE.replace(r"\x00-\x1f", r"\x00-\x09\x0b-\x1f")
+"""Default_Ignorable_Code_Point."""
+_FORMAT = r"\ufff9-\ufffb\U00013430-\U0001343f"
+"""General category Cf, other than _IGNORABLE and the visible Prepended_Concatenation_Mark."""
+_BLANK = r"\u2800\u2d7f\U0001107f\U00013440\U00016fe4\U0001d159"
+"""No property tells these from letters and symbols: the blank Braille pattern, joiners, fillers, the null notehead."""
+_CONTROL, _CONTROL_IN_TEXT = r"\x00-\x1f\x7f-\x9f", r"\x00-\x09\x0b-\x1f\x7f-\x9f"
+"""A text may have line breaks."""
+_NOTHING = r"\ufdd0-\ufdef\ufffe\uffff" + "".join(rf"\U{plane:04x}fffe\U{plane:04x}ffff" for plane in range(1, 15))
+"""Noncharacter_Code_Point, but for the private planes. XML has no place for two of them, so one would end a feed."""
+_UNSEEN = rf"\u2028\u2029\ue000-\uf8ff\U000f0000-\U0010ffff{_IGNORABLE}{_FORMAT}{_BLANK}{_NOTHING}"
+"""With the separators of lines and paragraphs, and private use."""
+UNSEEN = re.compile(f"[{_UNSEEN}]")
+PRINTED_LINE = rf"^[^{_CONTROL}{_UNSEEN}]*$"
+_NAME = rf"^[^{_CONTROL}{_UNSEEN}]*[^{_CONTROL}{_UNSEEN}\s][^{_CONTROL}{_UNSEEN}]*$"
+_TEXT = rf"^[^{_CONTROL_IN_TEXT}{_UNSEEN}]*$"
 _LINK = r"^https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?([/?#][!#-&(-;=?-\[\]_a-z~]*)?$"
-Line = Annotated[str, Field(max_length=120, pattern=_LINE)]
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=_NAME)]
-Text = Annotated[str, Field(max_length=1000, pattern=_TEXT)]
-Link = Annotated[str, Field(max_length=300, pattern=_LINK)]
+
+
+# The functions below say what the patterns would refuse too, but only by writing themselves.
+
+
+def _refuse_unseen(value: Any, but: str = "") -> Any:
+    """Name the first character that shows nothing, other than those of `but`.
+
+    Raises:
+        PydanticCustomError: there is one.
+    """
+    found = re.findall(f"[{_CONTROL}{_UNSEEN}]", value) if isinstance(value, str) else []
+    unseen = next((character for character in found if character not in but), None)
+    if unseen is None:
+        return value
+    kind = "control character" if unicodedata.category(unseen) == "Cc" else "no name"
+    facts = {"code": f"U+{ord(unseen):04X}", "name": unicodedata.name(unseen, kind)}
+    raise PydanticCustomError("unseen", "contains {code} ({name}), which shows nothing; leave it out", facts)
+
+
+def _refuse_unseen_but_breaks(value: Any) -> Any:
+    return _refuse_unseen(value, "\n")
+
+
+def _refuse_blank(value: Any) -> Any:
+    if isinstance(value, str) and value and not value.strip():
+        raise PydanticCustomError("blank", "has nothing but spaces")
+    return value
+
+
+def _refuse_what_is_no_link(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch(_LINK, value):
+        raise PydanticCustomError("link", "is not a web address such as https://example.org/paper, in plain ASCII")
+    return value
+
+
+Printed = BeforeValidator(_refuse_unseen)
+Line = Annotated[str, Field(max_length=120, pattern=PRINTED_LINE), Printed]
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=80, pattern=_NAME),
+    Printed,
+    BeforeValidator(_refuse_blank),
+]
+Text = Annotated[str, Field(max_length=1000, pattern=_TEXT), BeforeValidator(_refuse_unseen_but_breaks)]
+Link = Annotated[str, Field(max_length=300, pattern=_LINK), BeforeValidator(_refuse_what_is_no_link)]
 
 
 class Metadata(BaseModel):
@@ -56,7 +128,7 @@ class Metadata(BaseModel):
     paper: Link | None = None
     code: Link | None = None
     checkpoint: Link | None = None
-    parameters_millions: Annotated[FiniteFloat, Field(gt=0, le=10_000_000)] | None = None
+    parameters_millions: Annotated[FiniteFloat, Field(ge=MIN_PARAMETERS, le=MAX_PARAMETERS)] | None = None
     backbone: Line = ""
     extra_data: Line = ""
     description: Text = ""
@@ -121,6 +193,8 @@ class ResultRecord(BaseModel):
     earthreason: str
     config: str
     split: str
+    main_protocol: Annotated[str, Field(max_length=40)] = DEFAULT_PROTOCOL
+    """Protocol by which the split ranks models; the first versions knew one only and did not record it."""
     dataset_sha256: Sha256
     predictions_sha256: Sha256
     questions: Count
@@ -131,8 +205,21 @@ class ResultRecord(BaseModel):
     subsets: list[Subset]
     protocols: dict[str, ProtocolScores]
     not_scored: dict[str, str]
-    curve: Annotated[list[Fraction], Field(min_length=len(CURVE), max_length=len(CURVE))]
-    """Share of questions with IoU above 0, 0.05, ... 0.95 under the first protocol."""
+    curve: Annotated[list[Fraction], Field(max_length=len(CURVE))]
+    """Share of questions with IoU above 0, 0.05, ... 0.95 under the main protocol; empty if the labels are hidden."""
+    decimals: Annotated[int, Field(ge=0, le=15)] | None = None
+    """Decimals to which every score is rounded because the labels are hidden; None if the result is complete."""
+
+    @model_validator(mode="after")
+    def _curve_is_complete(self) -> ResultRecord:
+        if len(self.curve) != len(CURVE) and not (self.hides_labels and not self.curve):
+            raise ValueError(f"the curve must have {len(CURVE)} values")
+        return self
+
+    @property
+    def hides_labels(self) -> bool:
+        """Whether the result is reduced to what a split with hidden labels shows."""
+        return self.decimals is not None
 
     def estimate(self, protocol: str, subset: str, metric: str) -> ScoreEstimate | None:
         """Return a score, or None if it was not computed."""
@@ -208,12 +295,14 @@ def check_reason(reason: str | None) -> str | None:
     """Check the reason for a flag.
 
     Raises:
-        RecordError: the reason is too long or not plain text.
+        RecordError: the reason is empty, too long or not plain text.
     """
+    if reason is not None and not reason.strip():
+        raise RecordError("reason: is empty; leave it out to remove the flag")
     try:
         return None if reason is None else TypeAdapter(Text).validate_python(reason)
-    except ValidationError:
-        raise RecordError("reason: must be at most 1000 printable characters") from None
+    except ValidationError as error:
+        raise RecordError(describe_validation_error(error, "reason")) from None
 
 
 def _depth(value: JsonValue) -> int:

@@ -22,11 +22,20 @@ from earthreason.cli.submit import (
     ParametersOption,
     TrainingOption,
 )
-from earthreason.cli.truth import GroundTruthOption, load_truth
+from earthreason.cli.truth import GroundTruthOption, chosen_split, load_truth
 from earthreason.errors import EarthReasonError
 
 ResultsFolder = Annotated[
     Path, typer.Argument(help="Results repository: a folder with <team__model>/<revision>/{result,meta}.json.")
+]
+
+MainProtocolOption = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol",
+        help="Protocol that ranks the models (see `earthreason protocols`).",
+        show_default="that of the dataset's authors",
+    ),
 ]
 
 
@@ -47,11 +56,16 @@ def result(
     split: SplitOption = None,
     data_dir: DataDirOption = None,
     ground_truth: GroundTruthOption = None,
+    protocol: MainProtocolOption = None,
+    hidden: Annotated[
+        bool, typer.Option("--hidden", help="The labels are secret: write only what a hidden split shows.")
+    ] = False,
 ) -> None:
     """Score a file and write its row for a results repository, ready for a pull request.
 
     Example: python -m leaderboard result preds.json --out results --team "Earth Lab" --name "My model" ...
     """
+    from earthreason.metrics.protocols import get_protocol, protocol_of
     from earthreason.predictions.reader import open_predictions
     from leaderboard.board import BoardEntry
     from leaderboard.records import parse_metadata
@@ -73,11 +87,14 @@ def result(
             "description": description,
         }
     )
+    config, split = chosen_split(opened.info, config, split)
+    name_of_split = "val" if split == "validation" else split  # as `earthreason submit` calls it
+    main = protocol_of(config) if protocol is None else get_protocol(protocol)
     with stderr().status("scoring"):
         references = load_truth(opened.info, ground_truth, config, split, data_dir)
-        config = config or str(opened.info.get("config") or "default")
-        split = split or str(opened.info.get("split") or "test")
-        record = score_predictions(opened, references, config=config, split=split, hidden=False).record
+        record = score_predictions(
+            opened, references, config=config, split=name_of_split, hidden=hidden, main=main
+        ).record
     today = datetime.now(UTC).timestamp()
     folder = write_entry(out, BoardEntry("", check_team_name(team), metadata.public(), record, today))
     stdout().print(
@@ -90,24 +107,32 @@ def validate(
     folder: ResultsFolder,
     predictions: Annotated[
         Path | None,
-        typer.Option("--predictions", help="Also score this file again and compare the scores with its row."),
+        typer.Option(
+            "--predictions", help="Also score this file again, as each of its rows says, and compare the scores."
+        ),
     ] = None,
     data_dir: DataDirOption = None,
     ground_truth: GroundTruthOption = None,
+    hidden: Annotated[
+        bool,
+        typer.Option(
+            "--hidden", help="The labels are secret: refuse complete rows, and print no figure that scoring finds."
+        ),
+    ] = False,
     json_out: JsonOption = None,
 ) -> None:
     """Check a results repository, for example in a pull request. Print one fault per line; exit with 1 on any.
 
     Example: python -m leaderboard validate results
     """
-    from earthreason.predictions.reader import open_predictions
+    from earthreason.metrics.references import read_references
+    from leaderboard.repo_checks import validate as find_faults
     from leaderboard.results_repo import entry_folders, rescore
-    from leaderboard.results_repo import validate as find_faults
 
     faults = find_faults(folder)
     if predictions is not None and not faults:
-        info = open_predictions(predictions).info
-        faults = rescore(folder, predictions, load_truth(info, ground_truth, None, None, data_dir))
+        references = None if ground_truth is None else read_references(ground_truth)
+        faults = rescore(folder, predictions, references, data_dir, secret=hidden)
     rows = len(list(entry_folders(folder)))
     if report_json(json_out, {"rows": rows, "faults": faults}):
         for fault in faults:
@@ -135,21 +160,26 @@ def static(
 
 
 def export(out: Annotated[Path, typer.Option("--out", help="Folder of the results repository.")]) -> None:
-    """Write the server's public rows into a results repository."""
+    """Write the server's public rows into a results repository. Rows there that are not public are named, and stay."""
     from leaderboard.database import Database
-    from leaderboard.results_repo import write_entry
+    from leaderboard.entries import entry_of
+    from leaderboard.results_repo import entry_folders, write_entry
     from leaderboard.settings import settings_from
     from leaderboard.splits import list_splits
     from leaderboard.submissions import public_results
-    from leaderboard.web.state import entry_of
 
     database = Database(settings_from(os.environ).database_url)
     database.migrate()
+    written = set()
     with database.read() as session:
-        entries = [entry_of(*pair) for split in list_splits(session) for pair in public_results(session, split)]
-    for entry in entries:
-        write_entry(out, entry)
-    stdout().print(f"{out}: {len(entries)} rows", soft_wrap=True)
+        for split in list_splits(session):
+            for submission, scored in public_results(session, split):
+                written.add(write_entry(out, entry_of(submission, scored)))
+    stdout().print(f"{out}: {len(written)} rows", soft_wrap=True)
+    for folder in entry_folders(out) if out.is_dir() else ():
+        if folder not in written:
+            message = f"{folder}: not a public row of this server, or no longer; remove it unless it came another way"
+            stderr().print(message, soft_wrap=True, markup=False)
 
 
 def hub(

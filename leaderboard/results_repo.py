@@ -6,10 +6,9 @@ The revision is the split and the first digits of the predictions' SHA-256, so a
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,31 +16,31 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.files import write_json
-from earthreason.metrics.protocols import PROTOCOLS
 from earthreason.metrics.references import References
-from earthreason.metrics.scores import METRICS
+from earthreason.metrics.truth import load_references
 from earthreason.predictions.reader import open_predictions
+from earthreason.strict_json import strict_loads
 from leaderboard.board import BoardEntry
 from leaderboard.records import (
-    ALL,
     Metadata,
     Name,
     RecordError,
     ResultRecord,
-    ScoreEstimate,
     Text,
     check_card,
     json_bytes,
     parse_record,
     parse_result,
 )
-from leaderboard.scoring import hide_labels, score_predictions
+from leaderboard.row_faults import faults_of
+from leaderboard.scoring import score_predictions
 
 REVISION = 12
-_FILES = ("meta.json", "result.json")
+FILES = ("meta.json", "result.json")
 _MAX_BYTES = 2 << 20
-_ROUNDING = 1e-4
 _SAME = 1e-9
+_AHEAD = timedelta(days=1)
+"""How far the clocks and time zones of those who write rows may be ahead."""
 MOST_DIFFERENCES = 20
 """Differences reported per row."""
 
@@ -83,7 +82,7 @@ def write_entry(root: Path, entry: BoardEntry) -> Path:
         EarthReasonError: the folder holds another row or something else.
     """
     folder = root / folder_name(entry.team, entry.model) / revision_of(entry.record)
-    if (folder / "meta.json").is_file() and _identity(read_entry(folder)) != _identity(entry):
+    if (folder / "meta.json").is_file() and identity(read_entry(folder)) != identity(entry):
         raise EarthReasonError(f"{folder}: contains another row; choose a more distinct name for the team or model")
     write_json(folder / "result.json", entry.record.model_dump(mode="json"))
     facts = {
@@ -97,7 +96,8 @@ def write_entry(root: Path, entry: BoardEntry) -> Path:
     return folder
 
 
-def _identity(entry: BoardEntry) -> tuple[str, ...]:
+def identity(entry: BoardEntry) -> tuple[str, ...]:
+    """Return what makes a row this row: team, model, split and file."""
     record = entry.record
     return entry.team, entry.model, record.config, record.split, record.predictions_sha256
 
@@ -108,16 +108,24 @@ def read_entry(folder: Path) -> BoardEntry:
     Raises:
         EarthReasonError: the row has faults.
     """
+    for place in (folder.parent, folder):
+        if place.is_symlink():
+            raise RecordError(f"{place}: a symbolic link; only folders belong here")
     meta = parse_record(Meta, _read_json(folder / "meta.json"), str(folder / "meta.json"))
-    check_card(meta.card)
+    try:
+        check_card(meta.card)
+    except RecordError as error:
+        raise RecordError(f"{folder / 'meta.json'}: {error}") from None
     record = parse_result(_read_json(folder / "result.json"), str(folder / "result.json"))
-    faults = [f"{folder / 'result.json'}: {fault}" for fault in _faults_of(record)]
+    faults = [f"{folder / 'result.json'}: {fault}" for fault in faults_of(record)]
     if faults:
         raise RecordError("\n".join(faults))
     try:
         day = datetime.strptime(meta.published, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise RecordError(f"{folder / 'meta.json'}: published: there is no day {meta.published}") from None
+    if day > datetime.now(UTC) + _AHEAD:
+        raise RecordError(f"{folder / 'meta.json'}: published: {meta.published} has not come yet")
     return BoardEntry(
         id=f"{folder.parent.name}-{folder.name}",
         team=meta.team,
@@ -130,11 +138,13 @@ def read_entry(folder: Path) -> BoardEntry:
 
 
 def _read_json(path: Path) -> Any:
+    if path.is_symlink():
+        raise RecordError(f"{path}: a symbolic link; only files belong here")
     if path.stat().st_size > _MAX_BYTES:
         raise RecordError(f"{path}: over {_MAX_BYTES >> 20} MiB")
     try:
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        value = strict_loads(path.read_bytes())
+    except ValueError as error:
         raise RecordError(f"{path}: not JSON: {error}") from None
     json_bytes(value, str(path))
     return value
@@ -150,130 +160,98 @@ def entry_folders(root: Path) -> Iterator[Path]:
         raise DataNotFoundError(f"there is no folder {root}; rows are kept in results/<team__model>/<revision>/")
     for group in sorted(root.iterdir()):
         if group.is_dir() and not group.name.startswith("."):
-            yield from (folder for folder in sorted(group.iterdir()) if folder.is_dir())
+            yield from (one for one in sorted(group.iterdir()) if one.is_dir() and not one.name.startswith("."))
 
 
-def read_repository(root: Path) -> list[BoardEntry]:
-    """Read all rows.
+def read_repository(root: Path) -> Iterator[BoardEntry]:
+    """Read all rows, one at a time.
 
     Raises:
         EarthReasonError: a row has faults; `validate` lists those of all rows.
     """
-    return [read_entry(folder) for folder in entry_folders(root)]
+    return map(read_entry, entry_folders(root))
 
 
-def validate(root: Path) -> list[str]:
-    """Check a results repository; return one line per fault."""
-    faults: list[str] = []
-    truths: dict[str, dict[str, list[Path]]] = {}
-    for path in sorted(root.rglob("*")) if root.is_dir() else []:
-        depth = len(path.relative_to(root).parts)
-        if path.is_symlink() or (
-            path.is_file() and not path.name.startswith(".") and (depth != 3 or path.name not in _FILES)
-        ):
-            faults.append(f"{path}: only {' and '.join(_FILES)} in <team__model>/<revision>/ belong here")
-    for folder in entry_folders(root):
-        missing = [name for name in _FILES if not (folder / name).is_file() or (folder / name).is_symlink()]
-        if missing:
-            faults.append(f"{folder}: {' and '.join(missing)} missing")
-            continue
-        try:
-            entry = read_entry(folder)
-        except EarthReasonError as error:
-            faults.extend(str(error).splitlines())
-            continue
-        faults.extend(f"{folder}: {fault}" for fault in _name_faults(entry, folder))
-        split = f"{entry.record.config}/{entry.record.split}"
-        truths.setdefault(split, {}).setdefault(entry.record.dataset_sha256, []).append(folder)
-    for split, by_truth in truths.items():
-        if len(by_truth) > 1:
-            fewest = min(by_truth.values(), key=len)
-            faults.extend(
-                f"{folder}: scored against another ground truth of {split} than the others" for folder in fewest
-            )
-    return faults
-
-
-def _name_faults(entry: BoardEntry, folder: Path) -> Iterator[str]:
-    if folder.parent.name != folder_name(entry.team, entry.model):
-        yield f"the folder should be called {folder_name(entry.team, entry.model)}, after meta.json"
-    revision = revision_of(entry.record)
-    if folder.name not in (revision, entry.record.predictions_sha256[:REVISION]):  # the first form
-        yield f"the revision should be {revision}, from the split and predictions_sha256"
-
-
-def _faults_of(record: ResultRecord) -> Iterator[str]:
-    if "segearth-r1" not in record.protocols:
-        yield "no scores under the official protocol, segearth-r1"
-    subsets = {subset.key: subset.questions for subset in record.subsets}
-    if subsets.get(ALL) != record.questions or max(subsets.values()) > record.questions:
-        yield f"the subsets do not fit {record.questions} questions"
-    if max(record.images, record.empty_targets) > record.questions:
-        empty = f"{record.empty_targets} questions without a target"
-        yield f"{record.images} images and {empty} in {record.questions} questions"
-    if record.curve != sorted(record.curve, reverse=True):
-        yield "the curve must not rise"
-    for name, scores in record.protocols.items():
-        if name not in PROTOCOLS:
-            yield f"unknown protocol {name!r}"
-        elif scores.grid != PROTOCOLS[name].grid.name:
-            yield f"{name}: compared on {scores.grid}, not on {PROTOCOLS[name].grid.name}"
-        if ALL not in scores.scores:
-            yield f"{name}: no scores over all questions"
-        for key, cells in scores.scores.items():
-            if key not in subsets:
-                yield f"{name}: the subset {key!r} is not listed"
-            yield from _score_faults(f"{name}, {key}", cells)
-
-
-def _score_faults(place: str, cells: dict[str, ScoreEstimate]) -> Iterator[str]:
-    for metric, (value, low, high) in cells.items():
-        if metric not in METRICS:
-            yield f"{place}: unknown score {metric!r}"
-        elif (low is None) != (high is None):
-            yield f"{place}: the interval of {metric} lacks one end"
-        elif low is not None and high is not None and not low - _ROUNDING <= value <= high + _ROUNDING:
-            yield f"{place}: {metric} is outside its interval: {[low, value, high]}"
-
-
-def rescore(root: Path, predictions: Path, references: References) -> list[str]:
+def rescore(
+    root: Path,
+    predictions: Path,
+    references: References | None = None,
+    data_dir: Path | None = None,
+    *,
+    secret: bool = False,
+) -> list[str]:
     """Score a file again and compare it with every row about it; return one line per figure that differs.
 
-    Rows that were scored against another ground truth are skipped.
+    Args:
+        root: results repository.
+        predictions: the file.
+        references: truth to score against; rows that were scored against another one are skipped. By default, each row
+            is scored against the truth of its own config and split.
+        data_dir: folder of the data, if `references` is None.
+        secret: whether the labels are hidden. A row must then be reduced, as it may be written to make this check
+            print what it should not: complete rows are refused, and lines name what differs without what was found.
 
     Raises:
-        DataNotFoundError: no row is about this file and this truth.
+        DataNotFoundError: no row is about this file and this truth, or the truth of a row cannot be loaded.
     """
     opened = open_predictions(predictions)
-    sha256, truth = opened.fingerprint(), references.fingerprint()
+    sha256 = opened.fingerprint()
     rows = {
         folder: read_entry(folder).record for folder in entry_folders(root) if folder.name.endswith(sha256[:REVISION])
     }
-    about = {folder: record for folder, record in rows.items() if record.dataset_sha256 == truth}
+    splits = {(record.config, record.split) for record in rows.values()}
+    truths = {split: references or _load_truth(*split, data_dir) for split in sorted(splits)}
+    sha256_of = {split: truth.fingerprint() for split, truth in truths.items()}
+    about = {
+        folder: record
+        for folder, record in rows.items()
+        if references is None or record.dataset_sha256 == sha256_of[record.config, record.split]
+    }
     if not about:
         others = f"; {len(rows)} of another ground truth" if rows else ""
         raise DataNotFoundError(f"no row in {root} is about {predictions} (revision {sha256[:REVISION]}){others}")
     faults = []
     for folder, stated in about.items():
+        split = (stated.config, stated.split)
+        if stated.dataset_sha256 != sha256_of[split]:
+            faults.append(f"{folder}: scored against another ground truth than {'/'.join(split)} has here")
+            continue
+        if secret and not stated.hides_labels:
+            faults.append(f"{folder}: complete scores, but the labels are hidden; write it with `result --hidden`")
+            continue
         scoring = score_predictions(
             opened,
-            references,
+            truths[split],
             config=stated.config,
             split=stated.split,
-            hidden=False,
+            hidden=stated.hides_labels,
+            main=stated.main_protocol,
             resamples=stated.resamples,
             seed=stated.seed,
         )
-        faults += [f"{folder}: {difference}" for difference in _differences_of(stated, scoring.record)]
+        lines = _differences_of(stated, (scoring.record, scoring.final))
+        faults += [f"{folder}: {line.partition(', found')[0] if secret else line}" for line in lines]
     return faults
 
 
-def _differences_of(entry: ResultRecord, again: ResultRecord) -> list[str]:
-    """List where a stated result differs from a new one, or from what a hidden split would show of it."""
-    stated, *forms = (
-        record.model_dump(mode="json", exclude={"earthreason"}) for record in (entry, again, hide_labels(again))
-    )
-    return min((list(_differences("", stated, form)) for form in forms), key=len)[:MOST_DIFFERENCES]
+def _load_truth(config: str, split: str, data_dir: Path | None) -> References:
+    """Load the truth of a row's split.
+
+    Raises:
+        DataNotFoundError: it cannot be loaded; says how to give it.
+    """
+    try:
+        return load_references(config, split, data_dir)
+    except EarthReasonError as error:
+        raise DataNotFoundError(
+            f"the ground truth of {config}/{split} cannot be loaded: {error} Give it with --data-dir or --ground-truth"
+        ) from None
+
+
+def _differences_of(entry: ResultRecord, forms: Sequence[ResultRecord]) -> list[str]:
+    """List where a stated result differs from the form of a new one that is nearest to it."""
+    stated, *others = (record.model_dump(mode="json", exclude={"earthreason"}) for record in (entry, *forms))
+    return min((list(_differences("", stated, other)) for other in others), key=len)[:MOST_DIFFERENCES]
 
 
 def _differences(place: str, stated: Any, actual: Any) -> Iterator[str]:

@@ -12,6 +12,7 @@ A job folder holds `job.json` and `predictions`; after scoring also `outcome.jso
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -19,6 +20,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 import warnings
 import zipfile
 from dataclasses import asdict, dataclass
@@ -28,7 +30,11 @@ from typing import Any
 from earthreason.errors import EarthReasonError, PredictionsError
 from leaderboard.processes import drop_rights
 
-DONE, REFUSED, KILLED, CRASHED, ENDED = "done", "refused", "killed", "crashed", "ended"
+DONE, REFUSED, KILLED, CRASHED = "done", "refused", "killed", "crashed"
+ENDED, STARVED, NO_DISK = "ended", "starved", "no disk"
+"""Outcomes that are the machine's fault: killed from outside, given little processor time, no room to write."""
+_LITTLE_TIME = 0.5
+"""Share of the time limit; a child that used less of the processor when its time was up had waited for the machine."""
 MAX_MEMBERS = 200_000
 MAX_UNPACKED = 2 << 30
 _SMALL_MEMBER = 64 << 20
@@ -50,6 +56,7 @@ class SandboxTask:
 
     config: str
     split: str
+    main_protocol: str
     hidden: bool
     truth: str
     scenes: str | None
@@ -103,8 +110,8 @@ class Sandbox:
         """Score the job in a folder.
 
         Returns:
-            DONE, REFUSED, KILLED (a limit was reached), CRASHED, or ENDED (killed from outside, as the kernel does
-            where the machine has no memory left).
+            DONE, REFUSED, KILLED (a limit was reached), CRASHED, or an outcome that is the machine's fault: ENDED
+            (killed from outside, as the kernel does where there is no memory left), STARVED or NO_DISK.
 
         Raises:
             SandboxError: the sandbox was ended from outside; a new one is started.
@@ -161,13 +168,14 @@ def _wait_for(child: int, time_limit: float) -> str:
             break
         if time.monotonic() > deadline:
             os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return KILLED
+            _, _, used = os.wait4(child, 0)
+            little = used.ru_utime + used.ru_stime < _LITTLE_TIME * time_limit
+            return STARVED if little else KILLED
         time.sleep(0.005)
     if os.WIFSIGNALED(status):
         by = os.WTERMSIG(status)
         return KILLED if by in _BY_LIMIT else ENDED if by == signal.SIGKILL else CRASHED
-    return {0: DONE, 2: REFUSED, 3: KILLED}.get(os.WEXITSTATUS(status), CRASHED)
+    return {0: DONE, 2: REFUSED, 3: KILLED, 4: NO_DISK}.get(os.WEXITSTATUS(status), CRASHED)
 
 
 def _run_child(folder: Path, task: SandboxTask) -> None:
@@ -184,10 +192,11 @@ def _run_child(folder: Path, task: SandboxTask) -> None:
         code = 2
     except MemoryError:
         code = 3
-    except BaseException as error:
-        import traceback
-
+    except OSError as error:
         traceback.print_exc()  # to standard error, which is the worker's log and not public
+        code = 4 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) else 1
+    except BaseException as error:
+        traceback.print_exc()
         if type(error).__module__ == "pyo3_runtime":  # pydantic's parser is out of memory
             code = 3
     finally:
@@ -211,7 +220,6 @@ def _limit(task: SandboxTask) -> None:
 def _score(folder: Path, task: SandboxTask) -> None:
     from PIL import Image
 
-    from earthreason.metrics.protocols import SEGEARTH_R1
     from earthreason.metrics.references import read_references
     from earthreason.predictions.reader import open_predictions
     from leaderboard.gallery import draw_gallery
@@ -231,12 +239,13 @@ def _score(folder: Path, task: SandboxTask) -> None:
         config=task.config,
         split=task.split,
         hidden=task.hidden,
+        main=task.main_protocol,
         resamples=task.resamples,
     )
-    outcome: dict[str, Any] = {"record": scoring.record.model_dump(mode="json"), "gallery": [], "pictures": []}
+    outcome: dict[str, Any] = {"record": scoring.final.model_dump(mode="json"), "gallery": [], "pictures": []}
     (folder / "counts.npz").write_bytes(scoring.details())
     if not task.hidden:
-        first = scoring.results[SEGEARTH_R1.name]
+        first = scoring.results[task.main_protocol]
         (folder / "table.csv").write_text(first.per_sample.to_csv(index=False))
         if task.scenes is not None:
             galleries, pictures = draw_gallery(first, predictions, Path(task.scenes))

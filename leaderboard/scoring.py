@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -13,25 +13,22 @@ from earthreason.errors import EarthReasonError
 from earthreason.metrics.breakdowns import SHOWN, groups_of
 from earthreason.metrics.counts import RegionCounts
 from earthreason.metrics.evaluate import evaluate_protocols
-from earthreason.metrics.protocols import NATIVE, PROTOCOLS, SEGEARTH_R1, get_protocol
+from earthreason.metrics.protocols import NATIVE, PROTOCOLS, Protocol, get_protocol, protocol_of
 from earthreason.metrics.references import References
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import Scored, Terms, terms_of
 from earthreason.metrics.statistics import RESAMPLES, confidence_intervals
 from earthreason.predictions.reader import PredictionsFile
+from leaderboard.hidden import hide_labels, ignores_pixels, shown_figures
 from leaderboard.records import ALL, CURVE, ProtocolScores, ResultRecord, ScoreEstimate, Subset
 
-HIDDEN_DECIMALS = 4
-"""Scores of a hidden split are rounded, so that single pixels cannot be probed."""
-HIDDEN_GROUP = 30
-"""Smallest group that a hidden split shows, and step to which its curve is rounded, in questions: one correct pixel
-would lift an IoU above 0."""
-HIDDEN_SCORES = ("precision",)
-"""Scores withheld on a hidden split: the precision of a file that marks one pixel would reveal its label."""
-DETAILED = (SEGEARTH_R1, NATIVE)
-"""Protocols with scores by subset and stored counts by question, for comparisons."""
 ScoreKey = tuple[str, str, str]
 """Protocol, subset, score."""
+
+
+def detailed_protocols(main: str) -> tuple[str, ...]:
+    """Return the protocols with stored counts by question, for comparisons, and scores of groups."""
+    return tuple(dict.fromkeys((main, NATIVE.name)))
 
 
 @dataclass(frozen=True)
@@ -40,22 +37,24 @@ class Scoring:
 
     Attributes:
         record: the part that may be shown.
+        final: the part that may be shown if the submission is the final one of its team; of open labels, the same.
         results: full results by protocol, for pictures and per-question tables of open splits.
     """
 
     record: ResultRecord
+    final: ResultRecord
     results: dict[str, Result]
 
     def details(self) -> bytes:
         """Pack the integer counts of every question under the detailed protocols as an npz archive without pickles."""
         columns = {}
-        for protocol in DETAILED:
-            if protocol.name in self.results:
-                counts = self.results[protocol.name].counts
+        for name in detailed_protocols(self.record.main_protocol):
+            if name in self.results:
+                counts = self.results[name].counts
                 for column in fields(RegionCounts):
                     values = getattr(counts, column.name)
                     text = column.name == "sample_id"
-                    columns[f"{protocol.name}/{column.name}"] = values.astype(str) if text else values
+                    columns[f"{name}/{column.name}"] = values.astype(str) if text else values
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **columns)
         return buffer.getvalue()
@@ -68,6 +67,7 @@ def score_predictions(
     config: str,
     split: str,
     hidden: bool,
+    main: str | Protocol | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Scoring:
@@ -78,26 +78,29 @@ def score_predictions(
         references: the truth of the split.
         config: the split's config.
         split: the split's name.
-        hidden: whether the labels are secret; scores are then rounded and small groups left out.
+        hidden: whether the labels are secret; the result is then reduced by `hide_labels`.
+        main: main protocol of the split; None stands for that of the config.
         resamples: bootstrap resamples over images.
         seed: seed of the resamples and of random questions.
 
     Raises:
         PredictionsError: the file has faults; the message lists them.
-        EarthReasonError: the masks are on a grid that the official protocol does not accept.
+        EarthReasonError: the masks are on a grid that the main protocol does not accept.
     """
-    # With ignored pixels, one pixel decides whether an answer is empty, so T-acc would show the label of that pixel.
-    secret = hidden and any(reference.ignore for reference in references.values())
-    protocols = [protocol for protocol in PROTOCOLS.values() if not (secret and protocol.ignore)]
+    main = protocol_of(config) if main is None else get_protocol(main)
+    figures = shown_figures(main, ignored=ignores_pixels(references)) if hidden else None
+    protocols = [main, *(PROTOCOLS[name] for name in (PROTOCOLS if figures is None else figures) if name != main.name)]
+    resamples = 0 if hidden else resamples  # intervals of hidden splits come from the rounded scores
     scored = evaluate_protocols(predictions, references, protocols, resamples=0, seed=seed)
     results = {result.protocol.name: result for result in scored if isinstance(result, Result)}
-    first = results[SEGEARTH_R1.name]
+    first = results[main.name]
     groups = list(_groups(first))
-    estimates = _estimates(results, groups, resamples, seed)
+    estimates = _estimates(results, first, groups, resamples, seed, figures)
     record = ResultRecord(
         earthreason=earthreason.__version__,
         config=config,
         split=split,
+        main_protocol=main.name,
         dataset_sha256=first.provenance["dataset_sha256"],
         predictions_sha256=first.provenance["predictions_sha256"],
         questions=first.questions,
@@ -114,34 +117,9 @@ def score_predictions(
         not_scored={r.protocol.name: _reason(r.reason, predictions) for r in scored if isinstance(r, NotScored)},
         curve=[float((first.scored.iou > edge).mean()) for edge in CURVE],
     )
-    return Scoring(hide_labels(record) if hidden else record, results)
-
-
-def hide_labels(record: ResultRecord) -> ResultRecord:
-    """Reduce a result to what a hidden split may show: rounded scores of large groups and a coarse curve."""
-    subsets = [subset for subset in record.subsets if subset.key == ALL or subset.questions >= HIDDEN_GROUP]
-    shown = {subset.key for subset in subsets}
-    protocols = {
-        name: scores.model_copy(
-            update={"scores": {key: _rounded(cells) for key, cells in scores.scores.items() if key in shown}}
-        )
-        for name, scores in record.protocols.items()
-    }
-    step = HIDDEN_GROUP / record.questions
-    curve = [min(1.0, round(round(share / step) * step, HIDDEN_DECIMALS)) for share in record.curve]
-    return record.model_copy(update={"subsets": subsets, "protocols": protocols, "curve": curve})
-
-
-def _rounded(cells: Mapping[str, ScoreEstimate]) -> dict[str, ScoreEstimate]:
-    return {
-        metric: ScoreEstimate(round(cell.value, HIDDEN_DECIMALS), _rounded_end(cell.low), _rounded_end(cell.high))
-        for metric, cell in cells.items()
-        if metric not in HIDDEN_SCORES
-    }
-
-
-def _rounded_end(end: float | None) -> float | None:
-    return None if end is None else round(end, HIDDEN_DECIMALS)
+    if hidden:
+        return Scoring(hide_labels(record), hide_labels(record, final=True), results)
+    return Scoring(record, record, results)
 
 
 def _reason(message: str, predictions: PredictionsFile) -> str:
@@ -156,27 +134,35 @@ def public_message(error: EarthReasonError, source: str) -> str:
 
 def _groups(result: Result) -> Iterator[tuple[Subset, np.ndarray]]:
     """Yield every group of every breakdown with several groups, with its rows: (n,) bool."""
+    questions = result.counts.target_index == 0
     for breakdown, group, rows in groups_of(result.counts.keys(), result.references):
         key = f"{breakdown.name}: {group}"
-        yield Subset(key=key, breakdown=breakdown.title, group=group, questions=int(rows.sum())), rows
+        yield Subset(key=key, breakdown=breakdown.title, group=group, questions=int((rows & questions).sum())), rows
 
 
 def _estimates(
     results: dict[str, Result],
+    first: Result,
     groups: list[tuple[Subset, np.ndarray]],
     resamples: int,
     seed: int,
+    figures: Mapping[str, Sequence[str]] | None,
 ) -> dict[str, dict[str, dict[str, ScoreEstimate]]]:
     """Compute scores and intervals by protocol, subset and metric.
 
     A score of a group is the ratio of the same sums over its rows only, so one set of resampled images serves all.
-    Protocols that score the same questions share their resamples too.
+    Protocols that score the same questions share their resamples too. The groups are those of `first`, the result under
+    the main protocol; at native size, they have scores if the same questions are scored there. `figures` names the
+    scores over all questions that may be computed; None stands for all.
     """
+    rows_of_groups = first.counts.rows()
     terms: dict[ScoreKey, Terms] = {}
     for name, result in results.items():
         whole = terms_of(result.scored)
+        if figures is not None:
+            whole = {metric: term for metric, term in whole.items() if metric in figures[name]}
         terms |= {(name, ALL, metric): term for metric, term in whole.items()}
-        if name in (protocol.name for protocol in DETAILED):
+        if name in detailed_protocols(first.protocol.name) and result.counts.rows() == rows_of_groups:
             for subset, rows in groups:
                 for metric in (metric for metric in SHOWN if metric in whole):
                     terms[name, subset.key, metric] = _within(whole[metric], rows)

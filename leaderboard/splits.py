@@ -18,8 +18,10 @@ from sqlalchemy.orm import Session
 
 from earthreason.data.load import load_dataset
 from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.metrics.protocols import get_protocol, protocol_of
 from earthreason.metrics.references import References, read_references, write_references
 from earthreason.metrics.truth import references_of
+from leaderboard.hidden import bits_of_split
 from leaderboard.jobs import queue_again
 from leaderboard.tables import Split, Submission
 from leaderboard.versions import count_change
@@ -27,6 +29,13 @@ from leaderboard.versions import count_change
 SCENE_SIDE = 288
 NAME_PATTERN = r"^[A-Za-z0-9_.-]{1,40}$"
 """Pattern of config and split names; both appear in URLs."""
+
+
+class NoSplitError(EarthReasonError):
+    """The board has no split yet."""
+
+    def __init__(self) -> None:
+        super().__init__("this board has no split yet; add one with `python -m leaderboard split add`")
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,30 @@ def _scenes(dataset: Any) -> bytes:
     return buffer.getvalue()
 
 
-def put_split(session: Session, config: str, name: str, content: SplitContent, *, hidden: bool) -> tuple[Split, int]:
-    """Add a split or replace its truth; return it and how many submissions will be scored again."""
+def put_split(
+    session: Session,
+    config: str,
+    name: str,
+    content: SplitContent,
+    *,
+    hidden: bool,
+    main_protocol: str | None = None,
+) -> tuple[Split, int]:
+    """Add a split or replace its truth; return it and how many submissions will be scored again.
+
+    Args:
+        session: a writing transaction.
+        config: config of the split.
+        name: name of the split.
+        content: truth and thumbnails.
+        hidden: whether the labels are secret.
+        main_protocol: protocol that ranks the models; by default, a split keeps its own, and a new one has that of its
+            config.
+
+    Raises:
+        UnknownNameError: there is no such protocol.
+    """
+    chosen = None if main_protocol is None else get_protocol(main_protocol).name
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "truth.json"
         write_references(file, content.references)
@@ -80,18 +111,24 @@ def put_split(session: Session, config: str, name: str, content: SplitContent, *
         "samples": json.dumps(public_samples(references)).encode(),
         "scenes": content.scenes,
     }
-    split = session.scalar(select(Split).where(Split.config == config, Split.name == name).with_for_update())
+    split = find_split(session, config, name, lock=True)
     if split is None:
+        facts["main_protocol"] = chosen or protocol_of(config).name
         split = Split(config=config, name=name, created=time.time(), **facts)
         session.add(split)
         session.flush()
         count_change(session)
         return split, 0
-    changed = split.truth_sha256 != facts["truth_sha256"] or split.hidden != hidden
+    facts["main_protocol"] = chosen or split.main_protocol
+    changed = any(getattr(split, key) != facts[key] for key in ("truth_sha256", "hidden", "main_protocol"))
     for key, value in facts.items():
         setattr(split, key, value)
     session.flush()
-    return split, queue_again(session, Submission.split_id == split.id) if changed else 0
+    if not changed:
+        return split, 0
+    again = queue_again(session, Submission.split_id == split.id)
+    count_change(session)  # the first table of the split may be another one
+    return split, again
 
 
 def public_samples(references: References) -> list[dict[str, Any]]:
@@ -107,6 +144,22 @@ def list_splits(session: Session) -> Sequence[Split]:
     return session.scalars(select(Split).order_by(Split.id)).all()
 
 
+def bits_of(split: Split) -> float | None:
+    """Bound what one submission tells of hidden labels, bits; None if they are open."""
+    if not split.hidden:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "truth.json"
+        file.write_bytes(split.truth)
+        return bits_of_split(read_references(file), get_protocol(split.main_protocol))
+
+
+def find_split(session: Session, config: str, name: str, *, lock: bool = False) -> Split | None:
+    """Find a split by its two names, or return None."""
+    chosen = select(Split).where(Split.config == config, Split.name == name)
+    return session.scalar(chosen.with_for_update() if lock else chosen)
+
+
 def get_split(session: Session, key: str) -> Split:
     """Find a split by its key, `config/name`.
 
@@ -116,7 +169,7 @@ def get_split(session: Session, key: str) -> Split:
     config, _, name = key.partition("/")
     split = None
     if all(re.fullmatch(NAME_PATTERN, part) for part in (config, name)):  # a database rejects NUL characters
-        split = session.scalar(select(Split).where(Split.config == config, Split.name == name))
+        split = find_split(session, config, name)
     if split is None:
         known = [split.key for split in list_splits(session)]
         raise UnknownNameError("split", key, known)
@@ -132,13 +185,10 @@ def close_split(session: Session, key: str, closed: bool) -> None:
     get_split(session, key).closed = closed
 
 
-def default_split(session: Session) -> str:
-    """Choose the split that the board opens with: test splits first, then hidden ones.
+def main_protocols(session: Session) -> dict[str, str]:
+    """Return the main protocol by split, first that of the split that the board opens with.
 
-    Raises:
-        EarthReasonError: there is no split yet.
+    Test splits come first, then hidden ones.
     """
-    splits = list_splits(session)
-    if not splits:
-        raise EarthReasonError("this board has no split yet; add one with `python -m leaderboard split add`")
-    return min(splits, key=lambda split: (split.name != "test", not split.hidden, split.id)).key
+    splits = sorted(list_splits(session), key=lambda split: (split.name != "test", not split.hidden, split.id))
+    return {split.key: split.main_protocol for split in splits}

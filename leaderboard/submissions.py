@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
+from leaderboard.history import (
+    FLAGGED,
+    MADE_PRIVATE,
+    ORGANISERS,
+    PUBLISHED,
+    RESTORED,
+    differences,
+    forget_entries,
+    note_change,
+)
+from leaderboard.history import WITHDRAWN as WITHDREW
 from leaderboard.jobs import queue_again
+from leaderboard.outgoing import FLAGGED_EVENT, tell_team
 from leaderboard.records import Metadata, check_reason
 from leaderboard.settings import Settings
 from leaderboard.tables import (
+    DELETED,
     FAILED,
     PRIVATE,
     PUBLIC,
@@ -35,6 +48,7 @@ from leaderboard.tokens import Caller
 from leaderboard.versions import count_change
 
 DAY = 86_400
+_ACTIONS = {PUBLIC: PUBLISHED, PRIVATE: MADE_PRIVATE, WITHDRAWN: WITHDREW}
 UPLOAD_WAIT = 3600
 """Seconds after which an announced submission without a file is deleted."""
 RETRY_WAIT = 600
@@ -66,10 +80,16 @@ class Announcement:
     card: dict[str, Any] | None
 
 
-def announce(
-    session: Session, caller: Caller, split: Split, given: Announcement, settings: Settings
-) -> tuple[Submission, bool]:
-    """Find the team's submission of this file to this split or create it; return it and whether it is new.
+class Announced(NamedTuple):
+    """The submission of an announced file, whether it is new, and what a repeated announcement has done."""
+
+    submission: Submission
+    new: bool
+    notice: str | None
+
+
+def announce(session: Session, caller: Caller, split: Split, given: Announcement, settings: Settings) -> Announced:
+    """Find the team's submission of this file to this split or create it.
 
     Raises:
         RefusedError: the split is closed, the file too large, or the team has used up its submissions.
@@ -88,8 +108,7 @@ def announce(
     if split.closed and (earlier is None or earlier.state == UPLOADING):
         raise _closed(split)
     if earlier is not None:
-        _take_again(session, earlier, given, now)
-        return earlier, False
+        return Announced(earlier, False, _take_again(session, earlier, given, now, caller.team))
     if given.size > settings.max_upload_bytes:
         raise RefusedError(f"the file is over {settings.max_upload_mib} MiB", status=413)
     _check_limits(session, caller.team_id, split, settings, now)
@@ -105,16 +124,38 @@ def announce(
     )
     session.add(submission)
     session.flush()
-    return submission, True
+    return Announced(submission, True, None)
 
 
-def _take_again(session: Session, earlier: Submission, given: Announcement, now: float) -> None:
-    """Apply a repeated announcement: restore a withdrawn submission, queue one that failed on the server."""
+def _take_again(session: Session, earlier: Submission, given: Announcement, now: float, team: str) -> str:
+    """Apply a repeated announcement: restore a withdrawn submission, queue one that failed on the server.
+
+    Returns:
+        What was done, and what became of the words that were sent along.
+    """
+    words = {**given.metadata.model_dump(mode="json"), "card": given.card}
+    other = differences({**earlier.details, "card": earlier.card}, words)
+    listed = ", ".join(other)
+    done = []
     if earlier.visibility == WITHDRAWN or earlier.state == UPLOADING:
+        back = earlier.visibility == WITHDRAWN
         earlier.visibility = PRIVATE
         earlier.details, earlier.card = given.metadata.model_dump(mode="json"), given.card
+        if back:
+            note_change(session, earlier, RESTORED, team, other)
+            done.append("it was withdrawn and is now private")
+        if other:
+            done.append(f"its description was replaced ({listed})")
+    elif other:
+        done.append(
+            f"its description stays as it was, which differs from what you sent ({listed}); "
+            "edit it under My submissions, or PATCH the submission"
+        )
     if earlier.host_fault and (earlier.queued_at or 0.0) < now - RETRY_WAIT:
         queue_again(session, Submission.id == earlier.id)
+        done.append("it is queued again")
+    before = "announced before, and has yet to be uploaded" if earlier.state == UPLOADING else "submitted before"
+    return f"this file was {before}: {'; '.join(done) or 'nothing was changed'}"
 
 
 def _closed(split: Split) -> RefusedError:
@@ -122,11 +163,13 @@ def _closed(split: Split) -> RefusedError:
 
 
 def _forget_overdue(session: Session, team_id: int, now: float) -> None:
-    session.execute(
-        delete(Submission).where(
+    overdue = session.scalars(
+        select(Submission.id).where(
             Submission.team_id == team_id, Submission.state == UPLOADING, Submission.created < now - UPLOAD_WAIT
         )
-    )
+    ).all()
+    forget_entries(session, overdue)
+    session.execute(delete(Submission).where(Submission.id.in_(overdue)))
 
 
 def check_awaited(submission: Submission, began: float) -> None:
@@ -144,7 +187,16 @@ def check_awaited(submission: Submission, began: float) -> None:
 
 
 def _check_limits(session: Session, team_id: int, split: Split, settings: Settings, now: float) -> None:
-    """Enforce the daily limits. Counting in the database survives restarts and covers every web process."""
+    """Enforce the limits. Counting in the database survives restarts and covers every web process."""
+    if split.hidden:
+        told = or_(Submission.state != FAILED, exists().where(ScoredResult.submission_id == Submission.id))
+        in_all = select(func.count()).where(Submission.team_id == team_id, Submission.split_id == split.id, told)
+        if (session.scalar(in_all) or 0) >= settings.phase_limit:
+            raise RefusedError(
+                f"your team has used all of its {settings.phase_limit} submissions to {split.key}, whose labels are "
+                "hidden; deleted ones count",
+                status=429,
+            )
     today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
     rows = session.execute(
         select(Submission.state, func.count())
@@ -162,7 +214,8 @@ def _check_limits(session: Session, team_id: int, split: Split, settings: Settin
         )
     if failed >= settings.failed_limit:
         raise RefusedError(
-            f"{failed} of today's files could not be scored; check the next one with `earthreason submit --check` "
+            f"{failed} of today's files could not be scored, or were deleted before they were; "
+            "check the next one with `earthreason submit --check` "
             f"and submit it from {tomorrow}",
             status=429,
         )
@@ -216,8 +269,12 @@ def is_public(submission: Submission) -> bool:
 
 
 def is_owner(submission: Submission, caller: Caller | None) -> bool:
-    """Tell whether the caller may change a submission: its team and administrators may."""
-    return caller is not None and (caller.is_admin or caller.team_id == submission.team_id)
+    """Tell whether the caller may change a submission: its team and administrators may, until it is deleted."""
+    return (
+        caller is not None
+        and submission.visibility != DELETED
+        and (caller.is_admin or caller.team_id == submission.team_id)
+    )
 
 
 def own_submission(session: Session, submission_id: str, caller: Caller) -> Submission:
@@ -232,7 +289,7 @@ def own_submission(session: Session, submission_id: str, caller: Caller) -> Subm
     return submission
 
 
-def set_visibility(session: Session, submission: Submission, visibility: str) -> None:
+def set_visibility(session: Session, submission: Submission, visibility: str, author: str) -> None:
     """Publish, hide or withdraw a submission.
 
     Raises:
@@ -247,17 +304,22 @@ def set_visibility(session: Session, submission: Submission, visibility: str) ->
     submission.visibility = visibility
     if visibility == PUBLIC:
         submission.published = submission.published or time.time()
-    count_change(session)
+    note_change(session, submission, _ACTIONS[visibility], author)
+    count_change(session, submission.id)
 
 
-def set_flag(session: Session, submission: Submission, reason: str | None) -> None:
+def set_flag(session: Session, submission: Submission, reason: str | None, author: str = ORGANISERS) -> None:
     """Flag a submission as doubtful, or remove the flag if `reason` is None.
 
     Raises:
-        RecordError: the reason is too long or not plain text.
+        RecordError: the reason is empty, too long or not plain text.
     """
-    submission.flag = check_reason(reason)
-    count_change(session)
+    before, submission.flag = submission.flag, check_reason(reason)
+    if before != submission.flag:
+        note_change(session, submission, FLAGGED, author, {"flag": [before, submission.flag]})
+        if submission.flag is not None:
+            tell_team(session, submission, FLAGGED_EVENT)
+        count_change(session, submission.id)
 
 
 def latest_result(session: Session, submission: Submission) -> ScoredResult | None:
@@ -270,14 +332,19 @@ def latest_result(session: Session, submission: Submission) -> ScoredResult | No
     )
 
 
-def list_of_team(session: Session, team_id: int | None, limit: int = 200) -> Sequence[Submission]:
-    """List a team's submissions, newest first; list those of all teams if `team_id` is None."""
-    chosen = select(Submission) if team_id is None else select(Submission).where(Submission.team_id == team_id)
-    return session.scalars(chosen.order_by(Submission.created.desc()).limit(limit)).all()
+def list_of_team(
+    session: Session, team_id: int | None, limit: int, offset: int = 0
+) -> tuple[Sequence[Submission], int]:
+    """List a part of a team's submissions, newest first, and count all; those of all teams if `team_id` is None."""
+    chosen = select(Submission).where(Submission.visibility != DELETED)
+    chosen = chosen if team_id is None else chosen.where(Submission.team_id == team_id)
+    total = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+    newest = chosen.order_by(Submission.created.desc(), Submission.id)
+    return session.scalars(newest.limit(limit).offset(offset)).all(), total
 
 
-def public_results(session: Session, split: Split) -> list[tuple[Submission, ScoredResult]]:
-    """List every public submission of a split with its newest result."""
+def public_results(session: Session, split: Split) -> Iterator[tuple[Submission, ScoredResult]]:
+    """Yield every public submission of a split with its newest result, reading few at a time."""
     rows = session.execute(
         select(Submission, ScoredResult)
         .join(ScoredResult, ScoredResult.submission_id == Submission.id)
@@ -287,5 +354,9 @@ def public_results(session: Session, split: Split) -> list[tuple[Submission, Sco
             Submission.state == SCORED,
             ScoredResult.generation == Submission.generation,
         )
+        .order_by(Submission.id)
+        .execution_options(yield_per=20)
     )
-    return [(submission, result) for submission, result in rows]
+    for submission, result in rows:
+        yield submission, result
+        session.expunge(result)

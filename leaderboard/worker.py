@@ -14,18 +14,23 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from leaderboard.availability import UnavailableError, cause_of
 from leaderboard.database import Database
 from leaderboard.jobs import ASK_AGAIN, JobOutcome, ScoringJob, claim_job, fail_job, finish_job, return_job
 from leaderboard.logs import say
-from leaderboard.sandbox import DONE, ENDED, KILLED, REFUSED, Sandbox, SandboxError, SandboxTask
+from leaderboard.sandbox import DONE, ENDED, KILLED, NO_DISK, REFUSED, STARVED, Sandbox, SandboxError, SandboxTask
 from leaderboard.settings import Settings
 from leaderboard.tables import Split, Upload
 
 CRASH_MESSAGE = f"scoring failed because of an error on the server; {ASK_AGAIN}"
-_RETRY_SECONDS = 0.5
+_OF_THE_MACHINE = {
+    ENDED: "scoring was killed from outside; the machine may be out of memory",
+    STARVED: "scoring got little processor time before the time limit; the machine may be overloaded",
+    NO_DISK: "scoring could not write its result; the disk may be full",
+}
+_RETRY_SECONDS, _LONGEST_PAUSE = 0.5, 8.0
 Returned = TypeVar("Returned")
 
 
@@ -56,11 +61,18 @@ class Worker:
         if job is None:
             return False
         began = time.perf_counter()
-        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
-            try:
+        try:
+            with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
                 how, stored = self._work(sandbox, job, Path(folder), began)
-            except SandboxError:
-                how, stored = "returned", self._in_transaction(lambda session: return_job(session, job))
+        except SandboxError:
+            how, stored = "returned", self._in_transaction(lambda session: return_job(session, job))
+        except OSError as error:
+            cause = cause_of(error)
+            if cause is None:
+                raise
+            say("no place to work", logging.ERROR, worker=self.name, cause=cause.value, folder=str(self.scratch))
+            how, stored = "returned", self._in_transaction(lambda session: return_job(session, job))
+            self.stop.wait(_LONGEST_PAUSE)
         say(
             "job finished" if stored else "job lost to another worker",
             submission=job.submission_id,
@@ -79,12 +91,8 @@ class Worker:
         if how == DONE:
             outcome = _read_outcome(folder, time.perf_counter() - began)
             return how, self._in_transaction(lambda session: finish_job(session, job, outcome))
-        if how == ENDED:  # as if this worker had died: tried again when the lease ends, a limited number of times
-            say(
-                "scoring was killed from outside; the machine may be out of memory",
-                logging.ERROR,
-                submission=job.submission_id,
-            )
+        if how in _OF_THE_MACHINE:  # as if this worker had died: tried again when the lease ends, a few times at most
+            say(_OF_THE_MACHINE[how], logging.ERROR, submission=job.submission_id, attempt=job.attempt)
             return how, True
         host_fault = how not in (REFUSED, KILLED)
         if how == REFUSED:
@@ -96,10 +104,12 @@ class Worker:
             say("scoring crashed", logging.ERROR, submission=job.submission_id)
         return how, self._in_transaction(lambda session: fail_job(session, job, reason, host_fault=host_fault))
 
-    def _prepare(self, session: Session, job: ScoringJob, folder: Path) -> SandboxTask:
-        """Write the job's files. Truth and scenes are kept between jobs."""
+    def _prepare(self, session: Session, job: ScoringJob, folder: Path) -> SandboxTask | None:
+        """Write the job's files; return None if its submission is gone. Truth and scenes are kept between jobs."""
         split = session.get_one(Split, job.split_id)
-        content = session.scalars(select(Upload.content).where(Upload.sha256 == job.sha256)).one()
+        content = session.scalar(select(Upload.content).where(Upload.sha256 == job.sha256))
+        if content is None:  # the submission was deleted meanwhile
+            return None
         (folder / "predictions").write_bytes(content)
         truth = self._keep(f"{split.truth_sha256}.truth", lambda: split.truth)
         scenes = None
@@ -108,6 +118,7 @@ class Worker:
         return SandboxTask(
             config=split.config,
             split=split.name,
+            main_protocol=split.main_protocol,
             hidden=split.hidden,
             truth=str(truth),
             scenes=None if scenes is None else str(scenes),
@@ -126,14 +137,17 @@ class Worker:
 
     def _in_transaction(self, action: Callable[[Session], Returned]) -> Returned | None:
         """Run `action` in a transaction; retry while the database is unavailable. Return None if stopped meanwhile."""
+        pause = _RETRY_SECONDS
         while True:
             try:
                 with self.database.write() as session:
                     return action(session)
-            except OperationalError as error:
-                say("database unavailable", logging.WARNING, worker=self.name, reason=str(error.orig).strip()[:200])
-                if self.stop.wait(_RETRY_SECONDS):
+            except UnavailableError as error:
+                facts = {"cause": error.cause.value, "reason": error.reason}
+                say("database unavailable", logging.ERROR, worker=self.name, **facts)
+                if self.stop.wait(pause):
                     return None
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _read_outcome(folder: Path, seconds: float) -> JobOutcome:

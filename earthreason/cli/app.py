@@ -20,7 +20,10 @@ from earthreason.files import write_json
 
 EXTRAS = {
     "baselines": ("torch", "transformers", "accelerate", "peft", "safetensors", "sentencepiece", "google", "yaml"),
-    "leaderboard": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "psycopg", "python_multipart", "yaml", "keyring"),
+    "leaderboard": (
+        *("fastapi", "uvicorn", "sqlalchemy", "alembic", "psycopg", "python_multipart", "yaml", "keyring"),
+        *("brotli", "authlib", "joserfc", "httpcore"),
+    ),
     "annotation": (
         "fastapi",
         "uvicorn",

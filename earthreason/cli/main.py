@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli import cache, compare, data, datasets, demo, evaluate, protocols, questions, submit, synth
+from earthreason.cli import board, cache, compare, data, datasets, demo, evaluate, protocols, questions, submit, synth
 from earthreason.cli.app import QuietOption, VerboseOption, guard, set_verbosity
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -24,6 +24,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "eval": evaluate.evaluate,
     "compare": compare.compare,
     "submit": submit.submit,
+    "board": board.board,
     "protocols": protocols.protocols,
 }
 

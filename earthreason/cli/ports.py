@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from earthreason.errors import EarthReasonError
+
+_OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
 
 
 def check_free(host: str, port: int) -> None:
@@ -13,9 +16,17 @@ def check_free(host: str, port: int) -> None:
     Raises:
         EarthReasonError: the address cannot be bound.
     """
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((host, port))
-        except OSError as error:
-            raise EarthReasonError(f"cannot listen on {host}:{port} ({error.strerror}); give another --port") from None
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind, protocol) as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                trial.bind(address)
+    except OSError as error:
+        option = "--port" if error.errno in _OF_THE_PORT else "--host"
+        place = url_of(host, port).removeprefix("http://")
+        raise EarthReasonError(f"cannot listen on {place} ({error.strerror}); give another {option}") from None
+
+
+def url_of(host: str, port: int) -> str:
+    """Write the address of a server as browsers take it."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -34,4 +34,6 @@ def protocols(
         console.print(f"  {rules.explanation}")
         console.print(f"  rules: {describe_rules(rules)}")
         console.print(f"  unanswered: {rules.missing}")
+        if rules.configs:
+            console.print(f"  scores by authors of: {', '.join(rules.configs)}")
         console.print(f"  paper: {rules.paper}\n  evaluator: {rules.evaluator}\n")

@@ -22,7 +22,7 @@ KEYRING_SERVICE = "earthreason"
 
 
 class Training(StrEnum):
-    """How a model was exposed to EarthReason."""
+    """How a model was exposed to the dataset."""
 
     trained = "trained"
     few_shot = "few-shot"
@@ -40,13 +40,13 @@ def _url_option(of: str) -> Any:
 
 
 NameOption = Annotated[str, typer.Option(help="Model name shown on the board.")]
-TrainingOption = Annotated[Training, typer.Option(help="How the model was exposed to EarthReason.")]
+TrainingOption = Annotated[Training, typer.Option(help="How the model was exposed to the dataset.")]
 PaperOption = Annotated[str | None, _url_option("paper")]
 CodeOption = Annotated[str | None, _url_option("code")]
 CheckpointOption = Annotated[str | None, _url_option("checkpoint")]
 ParametersOption = Annotated[float | None, typer.Option(help="Number of parameters in millions.")]
 BackboneOption = Annotated[str, typer.Option(help="Name of the backbone.")]
-ExtraDataOption = Annotated[str, typer.Option(help="Training data beyond EarthReason.")]
+ExtraDataOption = Annotated[str, typer.Option(help="Training data beyond the dataset.")]
 DescriptionOption = Annotated[str, typer.Option(help="Text shown on the model's page.")]
 
 
@@ -77,15 +77,18 @@ def submit(
 
     Example: earthreason submit preds.json --name "My model" --training trained --split test --server https://...
     """
-    from earthreason.board_client import BoardClient, check_predictions, packed
+    from earthreason.board_client import BoardClient, check_predictions, check_token, packed
+    from earthreason.data.schema import short_split
     from earthreason.predictions.reader import open_predictions
 
+    words = _read_card(card)
     opened = open_predictions(predictions)
     config, split = chosen_split(opened.info, config, split)
-    key = f"{config}/{'val' if split == 'validation' else split}"
+    key = f"{config}/{short_split(split)}"
     client = BoardClient(server)
     with stderr().status(f"checking against the samples of {key}"):
-        answered = check_predictions(opened, client.references(key))
+        main_protocol = client.main_protocol(key)
+        answered = check_predictions(opened, client.references(key), main_protocol)
     typer.echo(f"{answered} questions answered; the file has no faults", err=True)
     if check:
         return
@@ -101,13 +104,16 @@ def submit(
         "description": description,
         "contact": contact,
     }
-    client.token, asked = _token(client.server)
+    token, asked = _token(client.server)
+    client.token = check_token(token)
     with packed(predictions) as file:
-        submission = client.announce(key, file, metadata, _read_card(card))
+        submission = client.announce(key, file, metadata, words)
         if asked:
             _remember(client.server, client.token)
         if submission["upload"] is None:
-            typer.echo("this file was submitted before; its earlier submission is shown", err=True)
+            typer.echo(
+                submission.get("notice") or "this file was submitted before; its earlier submission is shown", err=True
+            )
         else:
             _upload(client, submission["id"], file)
     with stderr().status("waiting for the score"):
@@ -117,7 +123,7 @@ def submit(
     if publish:
         submission = client.publish(submission["id"])
     if report_json(json_out, submission):
-        _print_row(submission)
+        _print_row(submission, main_protocol)
 
 
 def _upload(client: Any, submission_id: str, file: Path) -> None:
@@ -172,12 +178,12 @@ def _keyring() -> Any:
     return None if isinstance(keyring.get_keyring(), keyring.backends.fail.Keyring) else keyring
 
 
-def _print_row(submission: dict[str, Any]) -> None:
+def _print_row(submission: dict[str, Any], main_protocol: str) -> None:
     from rich import box
     from rich.table import Table
 
     from earthreason.metrics.formats import format_interval, format_score
-    from earthreason.metrics.protocols import NATIVE, SEGEARTH_R1
+    from earthreason.metrics.protocols import NATIVE
     from earthreason.metrics.scores import N_ACC, OVERLAP
     from earthreason.metrics.statistics import Interval
 
@@ -187,7 +193,7 @@ def _print_row(submission: dict[str, Any]) -> None:
     table.add_column("protocol", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
-    for name in (SEGEARTH_R1.name, NATIVE.name):
+    for name in dict.fromkeys((main_protocol, NATIVE.name)):
         scores = submission["result"]["protocols"].get(name, {}).get("scores", {}).get("all", {})
         cells = []
         for column in columns:

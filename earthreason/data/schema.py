@@ -23,6 +23,11 @@ TARGETS = "targets"
 """Column that holds the encoded masks of separate targets, in the order of the answer; null if there is one mask."""
 
 
+def short_split(name: str) -> str:
+    """Return the name of a split as leaderboards write it: `val` for `validation`; others stay as they are."""
+    return {long: short for short, long in SPLIT_ALIASES.items()}.get(name, name)
+
+
 def in_order(splits: Iterable[str]) -> list[str]:
     """Sort names of splits: train, validation, test, then others."""
     return sorted(splits, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,24 +13,24 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 import earthreason
+from earthreason.data.catalogue import get_set
+from earthreason.data.configs import DEFAULT_CONFIG
 from earthreason.errors import EarthReasonError
+from earthreason.metrics.protocols import NATIVE, get_protocol, protocol_of
 from earthreason.metrics.references import References, write_references
+from earthreason.metrics.scores import N_ACC, T_ACC
+from earthreason.reports.rules import describe_rules
+from leaderboard.engines.scoring import Column, PhaseFacts, columns_for
+from leaderboard.hidden import DECIMALS, count_cases, ignores_pixels
+from leaderboard.settings import Settings
 
-IMAGE = "python:3.11-slim"
-"""A public image that contains only Python; the scoring program installs missing packages."""
-REQUIREMENTS = {
-    "numpy": "numpy",
-    "numba": "numba",
-    "pycocotools": "pycocotools",
-    "PIL": "pillow",
-    "pydantic": "pydantic",
-    "msgspec": "msgspec",
-}
-"""Distributions that the judge needs, by the name of the module they install."""
+SUBMISSIONS: int = Settings.model_fields["phase_limit"].default
+"""Submissions per participant in a phase, as on the server."""
 _ROOT = Path(__file__).parents[2]
 _LEADERBOARD_MODULES = (
     "__init__.py",
     "accepted.py",
+    "hidden.py",
     "records.py",
     "scoring.py",
     "engines/__init__.py",
@@ -50,24 +50,65 @@ class Phase:
     start: datetime
     end: datetime | None
     a_day: int
+    in_all: int
+    hidden: bool
+    config: str
+    main_protocol: str
+
+    @property
+    def facts(self) -> PhaseFacts:
+        return PhaseFacts(self.split, self.hidden, self.config, self.main_protocol)
 
 
-def phases_of(references: Mapping[str, References], start: datetime, val_days: int, a_day: int) -> list[Phase]:
+def phases_of(
+    references: Mapping[str, References],
+    start: datetime,
+    val_days: int,
+    a_day: int,
+    in_all: int = SUBMISSIONS,
+    open_splits: Collection[str] = (),
+    config: str = DEFAULT_CONFIG,
+    main_protocol: str | None = None,
+) -> list[Phase]:
     """Plan the phases: validation first, then test without an end.
+
+    Args:
+        references: the truth by split.
+        start: start of the first phase.
+        val_days: length of the validation phase, days.
+        a_day: submissions per participant and day.
+        in_all: submissions per participant in a phase.
+        open_splits: splits whose labels are public; the others are hidden.
+        config: config of the data.
+        main_protocol: protocol of the first columns; None stands for that of the config.
 
     Raises:
         EarthReasonError: there is no split, or one that is neither val nor test.
     """
     titles = {"val": "Validation", "test": "Test"}
-    if not references or set(references) - set(titles):
-        raise EarthReasonError("a competition has the splits val and test")
+    if not references or {*references, *open_splits} - set(titles):
+        raise EarthReasonError("a competition has the splits val and test, or one of them; others have no phase")
+    main = protocol_of(config) if main_protocol is None else get_protocol(main_protocol)
     phases = []
     splits = [split for split in titles if split in references]
     for split in splits:
         end = None if split == splits[-1] else start + timedelta(days=val_days)
-        phases.append(Phase(split, titles[split], references[split], start, end, a_day))
+        hidden = split not in open_splits
+        content = split, titles[split], references[split]
+        phases.append(Phase(*content, start, end, a_day, in_all, hidden, config, main.name))
         start = end or start
     return phases
+
+
+def columns_of_phases(phases: list[Phase]) -> dict[str, Column]:
+    """List the columns of a host's board by key: the figures that are shown and that the truth of a phase defines."""
+    main = get_protocol(phases[0].main_protocol)
+    counts = [count_cases(phase.references, main) for phase in phases]
+    undefined = {N_ACC.name} if not any(empty for _, empty in counts) else set()
+    undefined |= {T_ACC.name} if not any(cases - empty for cases, empty in counts) else set()
+    ignored = any(phase.hidden and ignores_pixels(phase.references) for phase in phases)
+    columns = columns_for(main.name, ignored=ignored)
+    return {key: column for key, column in columns.items() if column.score not in undefined}
 
 
 def now() -> datetime:
@@ -110,20 +151,28 @@ def truth_bytes(references: References) -> bytes:
         return (Path(folder) / "truth.json").read_bytes()
 
 
-def pages_of(phases: list[Phase], upload: str) -> dict[str, str]:
+def pages_of(phases: list[Phase], title: str, upload: str) -> dict[str, str]:
     """Write the pages that participants read, as Markdown by name; `upload` says what to upload."""
+    about, main = get_set(phases[0].config).about, get_protocol(phases[0].main_protocol)
+    native = "" if main is NATIVE else " and at native size"
     sizes = ", ".join(f"{phase.split} ({len(phase.references)} images)" for phase in phases)
     return {
-        "overview": "# EarthReason\n\nEach question describes what to find in an overhead image without naming it. "
+        "overview": f"# {title}\n\nEach question or expression says what to find in an overhead image. "
         f"Mark the pixels that answer it, or say that nothing in the image does. Phases: {sizes}.\n\n{upload} Masks "
         "are named `SAMPLE_ID.png`. `earthreason-eval` reads the same forms.\n",
         "evaluation": f"# Evaluation\n\nScored by earthreason {earthreason.__version__}, the same code as "
-        "`earthreason-eval`, under the official protocol (letterbox 1024, first question) and at native size. gIoU is "
-        "the mean IoU over questions; an empty answer to an empty target counts as 1. cIoU is the sum of all "
-        "intersections divided by the sum of all unions. Scores are fractions.\n",
-        "terms": "# Terms\n\nState what your model was trained on. The images are subject to the terms of Million-AID "
-        "and fMoW. The organisers may remove results that were made with labels of the scored split.\n",
+        f"`earthreason-eval`, under the protocol {main.title}{native}. Rules of the protocol: {describe_rules(main)}. "
+        "gIoU is the mean IoU, and cIoU the sum of all intersections divided by the sum of all unions. Scores are "
+        "fractions"
+        f"{_rounding(phases)}.\n",
+        "terms": f"# Terms\n\nState what your model was trained on. Licence of the data: {about.licence}. The "
+        "organisers may remove results that were made with labels of the scored split.\n",
     }
+
+
+def _rounding(phases: list[Phase]) -> str:
+    hidden = " and ".join(phase.split for phase in phases if phase.hidden)
+    return f", rounded to {DECIMALS} decimals for {hidden}, because the labels are hidden" if hidden else ""
 
 
 def logo() -> bytes:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from earthreason.files import atomic_path
+from earthreason.files import private_path
 from leaderboard.accepted import DESCRIPTION, ENDINGS
-from leaderboard.engines.bundles import REQUIREMENTS, Bundle, Phase, logo, pages_of, truth_bytes
-from leaderboard.engines.scoring import COLUMNS
+from leaderboard.engines.bundles import Bundle, Phase, columns_of_phases, logo, pages_of, truth_bytes
+from leaderboard.engines.evalai_script import PHASES
+from leaderboard.engines.requirements import pin_requirements
+from leaderboard.hidden import DECIMALS
 
 _ENDLESS = timedelta(days=3650)
 """EvalAI wants an end for every phase."""
@@ -26,27 +31,28 @@ from leaderboard.engines.evalai_script import evaluate
 
 def write_evalai(target: Path, phases: list[Phase], title: str) -> None:
     """Write an EvalAI challenge: configuration, annotation files and the evaluation script."""
-    with atomic_path(target) as temporary, Bundle(temporary) as bundle:
+    with private_path(target) as temporary, Bundle(temporary) as bundle:
         bundle.put("challenge_config.yaml", yaml.safe_dump(_challenge(phases, title), sort_keys=False))
         bundle.put("logo.png", logo())
-        for name, text in pages_of(phases, f"Upload one file: {DESCRIPTION}.").items():
-            bundle.put(f"templates/{name}.html", f"<pre>{text}</pre>")
+        for name, text in pages_of(phases, title, f"Upload one file: {DESCRIPTION}.").items():
+            bundle.put(f"templates/{name}.html", f"<pre>{escape(text)}</pre>")
         for phase in phases:
             bundle.put(f"annotations/{phase.split}.json", truth_bytes(phase.references))
-        bundle.put("evaluation_script.zip", _evaluation_script())
+        bundle.put("evaluation_script.zip", _evaluation_script(phases))
 
 
-def _evaluation_script() -> bytes:
+def _evaluation_script(phases: list[Phase]) -> bytes:
     buffer = io.BytesIO()
     with Bundle(buffer) as script:
         script.put("__init__.py", _EVALUATION_SCRIPT)
-        script.put("requirements.txt", "\n".join(REQUIREMENTS.values()) + "\n")
+        script.put(PHASES, json.dumps({phase.split: asdict(phase.facts) for phase in phases}))
+        script.put("requirements.txt", "\n".join(pin_requirements()) + "\n")
         script.put_judge()
     return buffer.getvalue()
 
 
 def _challenge(phases: list[Phase], title: str) -> dict[str, Any]:
-    labels = [heading for _, _, heading in COLUMNS.values()]
+    labels = [column.title for column in columns_of_phases(phases).values()]
     numbered = list(enumerate(phases, start=1))
     return {
         "title": title,
@@ -67,8 +73,14 @@ def _challenge(phases: list[Phase], title: str) -> dict[str, Any]:
             {"id": number, "name": phase.title, "codename": f"{phase.split}_split"} for number, phase in numbered
         ],
         "challenge_phase_splits": [
-            {"challenge_phase_id": number, "leaderboard_id": 1, "dataset_split_id": number, "visibility": 3}
-            for number, _ in numbered
+            {
+                "challenge_phase_id": number,
+                "leaderboard_id": 1,
+                "dataset_split_id": number,
+                "visibility": 3,
+                "leaderboard_decimal_precision": DECIMALS if phase.facts.hidden else 4,
+            }
+            for number, phase in numbered
         ],
     }
 
@@ -80,12 +92,13 @@ def _phase(number: int, phase: Phase) -> dict[str, Any]:
         "description": "templates/overview.html",
         "leaderboard_public": True,
         "is_public": True,
-        "is_submission_public": phase.split != "test",
+        "is_submission_public": not phase.facts.hidden,
         "start_date": _text(phase.start),
         "end_date": _text(phase.end or phase.start + _ENDLESS),
         "test_annotation_file": f"annotations/{phase.split}.json",
         "codename": phase.split,
         "max_submissions_per_day": phase.a_day,
+        "max_submissions": phase.in_all,
         "allowed_submission_file_types": ", ".join(ENDINGS),
     }
 

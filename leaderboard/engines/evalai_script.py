@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-from leaderboard.engines.scoring import COLUMNS, columns_of, score_file
+from leaderboard.engines.scoring import PhaseFacts, columns_for, columns_of, quiet_errors, score_file
+
+PHASES = "phases.json"
+"""File beside the script, with the facts of every phase by codename."""
 
 
 def evaluate(test_annotation_file: str, user_submission_file: str, phase_codename: str, **_: Any) -> dict[str, Any]:
@@ -19,6 +23,10 @@ def evaluate(test_annotation_file: str, user_submission_file: str, phase_codenam
     Raises:
         EarthReasonError: the submission has faults; EvalAI shows the message to the participant.
     """
-    record = score_file(Path(test_annotation_file), Path(user_submission_file), phase_codename)
-    scores = {COLUMNS[key][2]: value for key, value in columns_of(record).items()}
+    phases = json.loads((Path(__file__).parents[2] / PHASES).read_text())
+    phase = PhaseFacts(**phases[phase_codename])
+    with quiet_errors(phase):
+        record = score_file(Path(test_annotation_file), Path(user_submission_file), phase)
+    columns = columns_for(phase.main_protocol)
+    scores = {columns[key].title: value for key, value in columns_of(record).items()}
     return {"result": [{f"{phase_codename}_split": scores}], "submission_result": scores}

@@ -5,47 +5,110 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
-from earthreason.metrics.protocols import NATIVE, SEGEARTH_R1
+from earthreason.metrics.protocols import DEFAULT_PROTOCOL, get_protocol
 from earthreason.metrics.references import read_references
-from earthreason.metrics.scores import CIOU, GIOU, N_ACC, T_ACC
+from earthreason.metrics.scores import N_ACC, OVERLAP, T_ACC
 from earthreason.metrics.statistics import FEW_IMAGES
 from earthreason.predictions.reader import open_predictions
 from leaderboard.accepted import ARCHIVES, DESCRIPTION, MASKS, TEXTS
+from leaderboard.hidden import shown_figures
 from leaderboard.records import ALL, ResultRecord, ScoreEstimate
 from leaderboard.scoring import score_predictions
 
-COLUMNS: dict[str, tuple[str, str, str]] = {
-    "giou": (SEGEARTH_R1.name, GIOU.name, GIOU.name),
-    "ciou": (SEGEARTH_R1.name, CIOU.name, CIOU.name),
-    "pr50": (SEGEARTH_R1.name, "Pr@0.5", "Pr@0.5"),
-    "n_acc": (SEGEARTH_R1.name, N_ACC.name, N_ACC.name),
-    "t_acc": (SEGEARTH_R1.name, T_ACC.name, T_ACC.name),
-    "giou_native": (NATIVE.name, GIOU.name, f"{GIOU.name}, native size"),
-    "ciou_native": (NATIVE.name, CIOU.name, f"{CIOU.name}, native size"),
-}
-"""Columns of a host's board by key: protocol, score, title."""
+_KEYS = dict(zip((*OVERLAP, N_ACC.name, T_ACC.name), ("giou", "ciou", "pr50", "n_acc", "t_acc"), strict=True))
 
 
-def score_file(truth: Path, predictions: Path, split: str) -> ResultRecord:
-    """Score a file against a ground-truth file; the numbers are those of `earthreason-eval`.
+@dataclass(frozen=True)
+class Column:
+    """A column of a host's board."""
+
+    protocol: str
+    score: str
+    title: str
+
+
+def columns_for(main_protocol: str, *, ignored: bool = False) -> dict[str, Column]:
+    """List the columns of a host's board by key. A hidden split shows these figures and no others.
+
+    `ignored` is that of `shown_figures`.
+    """
+    columns: dict[str, Column] = {}
+    for protocol, scores in shown_figures(get_protocol(main_protocol), ignored=ignored).items():
+        key, title = ("", "") if protocol == main_protocol else ("_native", ", native size")
+        columns |= {f"{_KEYS[score]}{key}": Column(protocol, score, f"{score}{title}") for score in scores}
+    return columns
+
+
+@dataclass(frozen=True)
+class PhaseFacts:
+    """A phase as its scoring program knows it.
+
+    Attributes:
+        config, split: the data.
+        main_protocol: protocol of the first columns; the others are at native size.
+        hidden: whether the labels are secret.
+    """
+
+    split: str
+    hidden: bool = True
+    config: str = "default"
+    main_protocol: str = DEFAULT_PROTOCOL
+
+
+def score_file(truth: Path, predictions: Path, phase: PhaseFacts) -> ResultRecord:
+    """Score a file against a ground-truth file; the numbers are those of `earthreason-eval`, rounded if hidden.
 
     Raises:
         EarthReasonError: the file has faults.
     """
     references = read_references(truth)
-    references.source = split
+    references.source = phase.split
     opened = open_predictions(predictions)
-    return score_predictions(opened, references, config="default", split=split, hidden=False).record
+    return score_predictions(
+        opened,
+        references,
+        config=phase.config,
+        split=phase.split,
+        hidden=phase.hidden,
+        main=phase.main_protocol,
+    ).record
+
+
+class ScoringFailedError(EarthReasonError, RuntimeError):
+    """The judge failed on a submission to a hidden split."""
+
+
+@contextmanager
+def quiet_errors(phase: PhaseFacts) -> Iterator[None]:
+    """Replace an unexpected error on a hidden split by one that names its place in the code but quotes no value.
+
+    Raises:
+        ScoringFailedError: the block raised an error other than ours.
+    """
+    try:
+        yield
+    except EarthReasonError:
+        raise
+    except Exception as error:
+        if not phase.hidden:
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        name = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
+        raise ScoringFailedError(f"scoring failed ({name}); report this to the organisers") from None
 
 
 def columns_of(record: ResultRecord) -> dict[str, float]:
     """Collect the scores by column key, as fractions; undefined scores are left out."""
-    estimates = {key: record.estimate(protocol, ALL, metric) for key, (protocol, metric, _) in COLUMNS.items()}
+    columns = columns_for(record.main_protocol)
+    estimates = {key: record.estimate(column.protocol, ALL, column.score) for key, column in columns.items()}
     return {key: estimate.value for key, estimate in estimates.items() if estimate is not None}
 
 
@@ -69,26 +132,32 @@ def find_predictions(folder: Path) -> Path:
 
 
 def run_codabench(arguments: list[str]) -> int:
-    """Score as Codabench asks: read INPUT/ref and INPUT/res, write OUTPUT/scores.json; return the exit code."""
+    """Score as Codabench asks: read INPUT/ref and INPUT/res, write OUTPUT/scores.json; return the exit code.
+
+    Participants may read what a scoring program writes. So of a hidden split it writes no page of details, and no
+    message of an unexpected error, which could quote values.
+    """
     source, target = Path(arguments[1]), Path(arguments[2])
     target.mkdir(parents=True, exist_ok=True)
+    phase = PhaseFacts(**json.loads((source / "ref" / "split.json").read_text()))
     try:
-        settings: dict[str, Any] = json.loads((source / "ref" / "split.json").read_text())
         predictions = find_predictions(source / "res")
-        record = score_file(source / "ref" / "truth.json", predictions, settings["split"])
+        with quiet_errors(phase):
+            record = score_file(source / "ref" / "truth.json", predictions, phase)
     except EarthReasonError as error:
         sys.stderr.write(f"{str(error).replace(str(source), '')}\n")
         return 2
     (target / "scores.json").write_text(json.dumps(columns_of(record)))
-    (target / "detailed_results.html").write_text(detailed_page(record))
+    if not phase.hidden:
+        (target / "detailed_results.html").write_text(detailed_page(record))
     return 0
 
 
 def detailed_page(record: ResultRecord) -> str:
-    """Lay out all scores of the official protocol with their intervals, as a small HTML page."""
+    """Lay out all scores of the main protocol with their intervals, as a small HTML page."""
     rows = "".join(
         f"<tr><td>{escape(name)}<td>{_percent(cell.value)}<td>{_interval(cell)}</tr>"
-        for name, cell in record.protocols[SEGEARTH_R1.name].scores[ALL].items()
+        for name, cell in record.protocols[record.main_protocol].scores[ALL].items()
     )
     return (
         "<!doctype html><meta charset=utf-8><title>Scores</title><style>body{font:15px system-ui}td{padding:.2em 1em}"

@@ -1,8 +1,18 @@
 "use strict";
 // The pages work without this file; it saves clicks.
 for (const form of document.querySelectorAll("form[data-auto]")) {
-  form.querySelector("[data-go]").hidden = true;
-  form.addEventListener("change", () => form.requestSubmit());
+  // Choosing with the mouse asks for the page at once; with the keyboard each arrow key is a choice, so the button does.
+  let keyed = false;
+  form.addEventListener("keydown", event => { keyed ||= event.key !== "Tab"; });
+  form.addEventListener("pointerdown", () => { keyed = false; });
+  form.addEventListener("change", event => { if (!keyed && event.target.matches("select")) form.requestSubmit(); });
+}
+for (const input of document.querySelectorAll("input[type=file][data-most]")) {
+  const most = Number(input.dataset.most); // MiB; said before the upload, not after it
+  input.addEventListener("change", () => {
+    const over = [...input.files].some(file => file.size > most * 2 ** 20);
+    input.setCustomValidity(over ? `The file is over ${most} MiB.` : "");
+  });
 }
 for (const form of document.querySelectorAll("form[data-compare]")) {
   const boxes = [...form.querySelectorAll("input[name=ids]")], go = form.querySelector("[data-go]");

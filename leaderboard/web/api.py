@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.orm import Session
 
 from leaderboard.accepted import DESCRIPTION
-from leaderboard.board import SORTS, BoardQuery, build_table, check_query, table_csv, table_values
-from leaderboard.published import load_published
-from leaderboard.records import ALL, Metadata, ResultRecord, Sha256, Text, Training, check_card
+from leaderboard.entries import public_metadata, shown_record
+from leaderboard.records import Metadata, ResultRecord, Sha256, check_card
 from leaderboard.splits import NAME_PATTERN, get_split, list_splits
 from leaderboard.submissions import (
     Announcement,
@@ -25,29 +23,19 @@ from leaderboard.submissions import (
     is_owner,
     latest_result,
     list_of_team,
-    own_submission,
-    set_flag,
-    set_visibility,
 )
 from leaderboard.tables import ScoredResult, Submission
 from leaderboard.tokens import Caller
-from leaderboard.web.state import AnyCaller, Shared, SomeCaller, public_metadata
+from leaderboard.web.errors import ERRORS
+from leaderboard.web.queries import Limit, Offset
+from leaderboard.web.state import AnyCaller, Shared, SomeCaller
 from leaderboard.web.uploads import spool, store
 
-
-class ErrorBody(BaseModel):
-    """What went wrong and what to do about it."""
-
-    error: str
-
-
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503)
-}
 _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
 _BINARY = {"type": "string", "format": "binary"}
-router = APIRouter(prefix="/api", responses=_ERRORS)
-_JSON_BYTES = 256 << 10
+router = APIRouter(prefix="/api", responses=ERRORS)
+_LISTED = 200
+JSON_BYTES = 256 << 10
 """Limit of a body that is read before its sender is known; most of it is for a card."""
 
 ID_PATTERN = r"^[A-Za-z0-9_-]{22}$"
@@ -60,6 +48,7 @@ class SplitBody(BaseModel):
     """A split that can be submitted to."""
 
     split: str
+    main_protocol: str = Field(description="Protocol that ranks the models; a file has to suit it.")
     hidden: bool = Field(description="Whether the labels are secret; results by question are then withheld.")
     open: bool = Field(description="Whether the split takes submissions.")
     questions: int
@@ -104,24 +93,10 @@ class SubmissionBody(BaseModel):
     metadata: dict[str, JsonValue]
     card: dict[str, JsonValue] | None
     result: ResultRecord | None
+    final: bool = Field(description="Whether its team has declared it final on this split.")
+    notice: str | None = Field(description="What a repeated announcement has done; null otherwise.")
     url: str
     upload: str | None = Field(description="URL to PUT the file to; null once it has been uploaded.")
-
-
-class ChangeBody(BaseModel):
-    """Who may see a submission."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    visibility: Literal["private", "public", "withdrawn"]
-
-
-class FlagBody(BaseModel):
-    """The reason for a flag; null removes the flag."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    reason: Text | None
 
 
 def _address(request: Request, state: Shared) -> str:
@@ -131,7 +106,9 @@ def _address(request: Request, state: Shared) -> str:
 Address = Annotated[str, Depends(_address)]
 
 
-def describe(submission: Submission, result: ScoredResult | None, address: str, own: bool) -> SubmissionBody:
+def describe(
+    submission: Submission, result: ScoredResult | None, address: str, own: bool, notice: str | None = None
+) -> SubmissionBody:
     """Describe a submission as its owner, or the public, may see it."""
     waiting = submission.state == "uploading"
     return SubmissionBody.model_validate(
@@ -147,8 +124,10 @@ def describe(submission: Submission, result: ScoredResult | None, address: str, 
             "sha256": submission.sha256,
             "metadata": submission.details if own else public_metadata(submission.details),
             "card": submission.card,
-            "result": result and result.record,
+            "result": result and shown_record(submission, result.record),
             "url": f"{address}/models/{submission.id}",
+            "final": submission.final_at is not None,
+            "notice": notice,
             "upload": f"{address}/api/submissions/{submission.id}/predictions" if waiting else None,
         }
     )
@@ -162,6 +141,7 @@ async def get_splits(state: Shared) -> list[SplitBody]:
     return [
         SplitBody(
             split=split.key,
+            main_protocol=split.main_protocol,
             hidden=split.hidden,
             open=not split.closed,
             questions=split.questions,
@@ -178,80 +158,17 @@ async def get_splits(state: Shared) -> list[SplitBody]:
     summary="List the samples of a split, without labels",
     response_model=list[SampleBody],
 )
-async def get_samples(state: Shared, config: Config, split: SplitName) -> Response:
+async def get_samples(request: Request, state: Shared, config: Config, split: SplitName) -> Response:
     """IDs and sizes, to check a file against before uploading it."""
-    samples = await state.read(lambda session: get_split(session, f"{config}/{split}").samples)
+    samples = await state.read_for(request, lambda session: get_split(session, f"{config}/{split}").samples)
     return Response(samples, media_type="application/json")
-
-
-class _BoardParameters(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    split: str = Field(
-        default="",
-        max_length=81,
-        description="Split name from `/api/splits`; default: the one that the board opens with.",
-    )
-    protocol: str = Field(default="segearth-r1", max_length=40)
-    subset: str = Field(default=ALL, max_length=200)
-    training: Literal[""] | Training = ""
-    since: str = Field(
-        default="", pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$", description="Only rows published on this day or later."
-    )
-    sort: Literal["gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc", "date", "model"] = "gIoU"
-    ascending: bool = False
-
-
-BoardParameters = Annotated[_BoardParameters, Query()]
-assert set(SORTS) == set(_BoardParameters.model_fields["sort"].annotation.__args__)  # type: ignore[union-attr]
-
-
-async def resolve(state: Shared, given: BoardParameters) -> BoardQuery:
-    """Turn the parameters into a query.
-
-    Raises:
-        UnknownNameError: the split, protocol or column does not exist.
-    """
-    split = given.split or await state.board.default_split()
-    return check_query(BoardQuery(**{**given.model_dump(), "split": split}))
-
-
-Resolved = Annotated[BoardQuery, Depends(resolve)]
-
-
-@router.get("/board", summary="Get the board")
-async def get_board(request: Request, state: Shared, query: Resolved) -> dict[str, JsonValue]:
-    """Public rows; each score is [value, low, high], as fractions."""
-
-    def draw() -> str:
-        with state.database.read() as session:
-            return json.dumps(table_values(build_table(state.board.entries(session, query.split), query)))
-
-    return await state.board.respond(request, query, "application/json", draw)  # type: ignore[return-value]
-
-
-@router.get("/board.csv", summary="Get the board as CSV", response_class=Response, responses=_CSV)
-async def get_board_csv(request: Request, state: Shared, query: Resolved) -> Response:
-    """The same rows as the JSON board."""
-
-    def draw() -> str:
-        with state.database.read() as session:
-            return table_csv(build_table(state.board.entries(session, query.split), query))
-
-    return await state.board.respond(request, query, "text/csv", draw)
-
-
-@router.get("/published", summary="List results reported in papers")
-async def get_published() -> list[dict[str, JsonValue]]:
-    """These results were not recomputed here. Each has its source, protocol and grade of evidence."""
-    return [result.model_dump(mode="json") for result in load_published().results]
 
 
 @router.post(
     "/submissions",
     summary="Announce a predictions file",
     status_code=201,
-    max_body_size=_JSON_BYTES,
+    max_body_size=JSON_BYTES,
     responses={200: {"model": SubmissionBody, "description": "The file was submitted before."}},
 )
 async def post_submission(
@@ -261,10 +178,10 @@ async def post_submission(
     given = Announcement(body.sha256, body.size, body.metadata, check_card(body.card))
 
     def run(session: Session) -> tuple[SubmissionBody, bool]:
-        submission, new = announce(session, caller, get_split(session, body.split), given, state.settings)
+        submission, new, notice = announce(session, caller, get_split(session, body.split), given, state.settings)
         session.flush()
         session.refresh(submission)
-        return describe(submission, latest_result(session, submission), address, own=True), new
+        return describe(submission, latest_result(session, submission), address, True, notice), new
 
     described, new = await state.write(run)
     response.status_code = 201 if new else 200
@@ -296,16 +213,24 @@ def _require_awaited(session: Session, submission_id: str, caller: Caller, began
 
 
 @router.get("/submissions", summary="List the submissions of the token's team")
-async def get_submissions(state: Shared, caller: SomeCaller, address: Address) -> list[SubmissionBody]:
-    """At most 200, newest first, without results. Administrators see those of all teams."""
+async def get_submissions(
+    state: Shared,
+    caller: SomeCaller,
+    address: Address,
+    response: Response,
+    limit: Limit = _LISTED,
+    offset: Offset = 0,
+) -> list[SubmissionBody]:
+    """Newest first, without results; `X-Total-Count` tells how many there are. Administrators see all teams'."""
     team_id = None if caller.is_admin else caller.team_id
-    submissions = await state.read(lambda session: list_of_team(session, team_id))
+    submissions, total = await state.read(lambda session: list_of_team(session, team_id, limit, offset))
+    response.headers["X-Total-Count"] = str(total)
     return [describe(submission, None, address, own=True) for submission in submissions]
 
 
 @router.get("/submissions/{submission_id}", summary="Get a submission")
 async def get_submission(
-    state: Shared, caller: AnyCaller, submission_id: SubmissionId, address: Address
+    request: Request, state: Shared, caller: AnyCaller, submission_id: SubmissionId, address: Address
 ) -> SubmissionBody:
     """Everyone may get a public submission; only its team may get a private one."""
 
@@ -314,23 +239,7 @@ async def get_submission(
         own = is_owner(submission, caller)
         return describe(submission, latest_result(session, submission), address, own)
 
-    return await state.read(run)
-
-
-@router.patch(
-    "/submissions/{submission_id}", summary="Publish, hide or withdraw a submission", max_body_size=_JSON_BYTES
-)
-async def patch_submission(
-    state: Shared, caller: SomeCaller, submission_id: SubmissionId, body: ChangeBody, address: Address
-) -> SubmissionBody:
-    """Only scored submissions can be published. To restore a withdrawn one, submit its file again."""
-
-    def run(session: Session) -> SubmissionBody:
-        submission = own_submission(session, submission_id, caller)
-        set_visibility(session, submission, body.visibility)
-        return describe(submission, latest_result(session, submission), address, own=True)
-
-    return await state.write(run)
+    return await (state.read_for(request, run) if caller is None else state.read(run))
 
 
 @router.get(
@@ -339,7 +248,7 @@ async def patch_submission(
     response_class=Response,
     responses=_CSV,
 )
-async def get_sample_table(state: Shared, caller: AnyCaller, submission_id: SubmissionId) -> Response:
+async def get_sample_table(request: Request, state: Shared, caller: AnyCaller, submission_id: SubmissionId) -> Response:
     """One row per question: IoU, the counts behind it and the facts of its sample."""
 
     def run(session: Session) -> bytes:
@@ -353,22 +262,5 @@ async def get_sample_table(state: Shared, caller: AnyCaller, submission_id: Subm
             raise NotThereError
         return result.table
 
-    return Response(await state.read(run), media_type="text/csv")
-
-
-@router.put(
-    "/submissions/{submission_id}/flag", summary="Flag a submission (administrators)", max_body_size=_JSON_BYTES
-)
-async def put_flag(
-    state: Shared, caller: SomeCaller, submission_id: SubmissionId, body: FlagBody, address: Address
-) -> SubmissionBody:
-    """The reason is shown beside the row."""
-    if not caller.is_admin:
-        raise RefusedError("only administrators may flag submissions", status=403)
-
-    def run(session: Session) -> SubmissionBody:
-        submission = own_submission(session, submission_id, caller)
-        set_flag(session, submission, body.reason)
-        return describe(submission, None, address, own=True)
-
-    return await state.write(run)
+    table = await (state.read_for(request, run) if caller is None else state.read(run))
+    return Response(table, media_type="text/csv")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -12,7 +14,6 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from leaderboard.logs import log, say
 
@@ -56,11 +57,19 @@ class SafeHeaders:
 class RequestLog:
     """Logs requests (those that change nothing and succeed at DEBUG), and logs and answers exceptions.
 
-    `broken` makes the answer to an exception.
+    `broken` makes the answer to an exception. With `hash_addresses` the log tells clients apart, but nobody can find
+    their addresses from it: the key of the hash is forgotten when the process ends.
     """
 
-    def __init__(self, app: App, broken: Callable[[Request], Response]) -> None:
+    def __init__(self, app: App, broken: Callable[[Request], Response], hash_addresses: bool = False) -> None:
         self.app, self.broken = app, broken
+        self.key = secrets.token_bytes(32) if hash_addresses else None
+
+    def _client(self, scope: Scope) -> str:
+        address = str((scope.get("client") or ("unknown",))[0])
+        if self.key is None:
+            return address
+        return hashlib.blake2b(address.encode(), key=self.key, digest_size=8).hexdigest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,13 +85,14 @@ class RequestLog:
         try:
             await self.app(scope, receive, noting_send)
         except Exception:
-            log.error("fault", exc_info=True, extra={"facts": {"path": scope["path"]}})
+            log.error("fault", exc_info=True, extra={"facts": {"path": scope["path"], "client": self._client(scope)}})
             if status:
                 raise
             await self.broken(Request(scope))(scope, receive, noting_send)
         level = logging.INFO if status >= 400 or scope["method"] not in ("GET", "HEAD") else logging.DEBUG
         milliseconds = round(1000 * (time.perf_counter() - began), 1)
-        say("request", level, method=scope["method"], path=scope["path"], status=status, milliseconds=milliseconds)
+        facts = {"method": scope["method"], "path": scope["path"], "status": status, "milliseconds": milliseconds}
+        say("request", level, **facts, client=self._client(scope))
 
 
 class BodyTooSlowError(TimeoutError):
@@ -129,43 +139,25 @@ class ImpatientWithBodies:
                 await send({"type": "http.response.body", "body": body})
 
 
-class ImpatientProtocol(H11Protocol):
-    """uvicorn's protocol with a time limit on the head of a request; without one it waits forever."""
+class ExplainsLimits:
+    """Replaces the bare words with which the framework refuses a body that is too large."""
 
-    head_seconds = 15.0
-    _head_timer: asyncio.TimerHandle | None = None
+    def __init__(self, app: App, too_large: Callable[[Request], Response]) -> None:
+        self.app, self.too_large = app, too_large
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._watch_head()
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = False
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch_head()
+        async def explaining_send(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] == 413:
+                refused = dict(message["headers"]).get(b"content-type", b"").startswith(b"text/plain")
+                if refused:
+                    await self.too_large(Request(scope))(scope, receive, send)
+            if not refused:
+                await send(message)
 
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._watch_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_watching()
-        super().connection_lost(exc)
-
-    def _watch_head(self) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:  # a request is being answered
-            self._stop_watching()
-        elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.head_seconds, self._hang_up)
-
-    def _stop_watching(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _hang_up(self) -> None:
-        self._head_timer = None
-        if not self.transport.is_closing():
-            self.transport.close()
+        await self.app(scope, receive, explaining_send)
 
 
 class Guesses:

@@ -1,76 +1,52 @@
-"""The pages. They render what the API returns; forms do what its writing calls do."""
+"""The pages that everyone may read. They render what the API returns."""
 
 from __future__ import annotations
 
-import json
-import re
-import time
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated
 
-import anyio
-from fastapi import APIRouter, Depends, Form, Query, Request, Response, UploadFile
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from earthreason.metrics.protocols import PROTOCOLS, SEGEARTH_R1
-from earthreason.metrics.scores import GIOU
-from leaderboard.accepted import DESCRIPTION, ENDINGS
-from leaderboard.records import ALL, check_card, parse_metadata
+from earthreason.metrics.protocols import PROTOCOLS
+from leaderboard.board import PAGE_ROWS
+from leaderboard.changes import key_of_model
+from leaderboard.listing import fold_name
+from leaderboard.selection import read_table
 from leaderboard.splits import get_split, list_splits
-from leaderboard.submissions import (
-    Announcement,
-    NotThereError,
-    RefusedError,
-    announce,
-    find_submission,
-    is_owner,
-    latest_result,
-    list_of_team,
-    own_submission,
-    set_visibility,
-)
-from leaderboard.tables import GalleryPicture, Submission
-from leaderboard.tokens import Caller, form_key, sign_in, sign_out
-from leaderboard.web.api import ID_PATTERN, Resolved
-from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute, check_key
-from leaderboard.web.rendering import ServerLinks, draw
-from leaderboard.web.state import COOKIE, Browser, Shared, State, check_token
-from leaderboard.web.uploads import pieces_of, spool, store
+from leaderboard.submissions import RefusedError, find_submission, is_owner, latest_result
+from leaderboard.tables import GalleryPicture
+from leaderboard.web.limits import client_of
+from leaderboard.web.personal import ShownId, check_id
+from leaderboard.web.queries import PageNumber, Resolved
+from leaderboard.web.rendering import LINKS, NOT_KEPT, draw
+from leaderboard.web.state import Browser, Shared
 from leaderboard.web.views import SplitChoice, api_view, board_view, compare_view, model_view, published_view
 
-router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
-LINKS = ServerLinks()
+router = APIRouter(default_response_class=HTMLResponse)
 HTML = "text/html"
-_NOT_KEPT = {"Cache-Control": "no-store"}
-
-
-def check_id(submission_id: str) -> str:
-    """Check a submission ID from a URL.
-
-    Raises:
-        NotThereError: no submission can have this ID, so the database need not be queried.
-    """
-    if not re.fullmatch(ID_PATTERN, submission_id):
-        raise NotThereError
-    return submission_id
-
-
-ShownId = Annotated[str, Depends(check_id)]
 
 
 @router.get("/")
-async def get_table(request: Request, state: Shared, query: Resolved) -> Response:
+async def get_table(request: Request, state: Shared, query: Resolved, page: PageNumber = 1) -> Response:
     def show() -> str:
         with state.database.read() as session:
-            entries = state.board.entries(session, query.split)
-            splits = [SplitChoice(split.key, split.hidden) for split in list_splits(session)]
-        return draw("board.html", LINKS, state.settings.title, **board_view(entries, query, splits))
+            get_split(session, query.split)
+            selection = state.board.selection(session, query)
+            last = max(1, -(-len(selection.rows) // PAGE_ROWS))
+            start = (min(page, last) - 1) * PAGE_ROWS
+            table = read_table(session, selection, start, start + PAGE_ROWS)
+            splits = [SplitChoice(split.key, split.hidden, split.main_protocol) for split in list_splits(session)]
+        return draw("board.html", LINKS, state.settings.title, **board_view(table, query, splits))
 
-    return await state.board.respond(request, query, HTML, show)
+    return await state.board.respond(request, (query, page), (query.split,), HTML, show)
 
 
 @router.get("/models/{submission_id}")
 async def get_model(request: Request, state: Shared, submission_id: ShownId, caller: Browser) -> Response:
+    shows = [submission_id]
+
     def show() -> str:
         with state.database.read() as session:
             submission = find_submission(session, submission_id, caller)
@@ -79,16 +55,18 @@ async def get_model(request: Request, state: Shared, submission_id: ShownId, cal
                 raise RefusedError(
                     f"this submission is {submission.state}; its page appears when it is scored", status=404
                 )
-            values = model_view(submission, result, own=is_owner(submission, caller))
+            values = model_view(session, submission, result, own=is_owner(submission, caller))
+            shows.append(key_of_model(submission.team.name, fold_name(values["entry"].model)))
             return draw("model.html", LINKS, state.settings.title, **values)
 
     if caller is None:
-        return await state.board.respond(request, submission_id, HTML, show)
-    return HTMLResponse(await anyio.to_thread.run_sync(show), headers=_NOT_KEPT)
+        return await state.board.respond(request, submission_id, shows, HTML, show)
+    return HTMLResponse(await state.drawing.run(client_of(request), show), headers=NOT_KEPT)
 
 
 @router.get("/pictures/{submission_id}/{name}.jpg")
 async def get_picture(
+    request: Request,
     state: Shared,
     submission_id: ShownId,
     name: str,
@@ -99,10 +77,12 @@ async def get_picture(
         result = latest_result(session, submission)
         picture = None if result is None or not name.isprintable() else session.get(GalleryPicture, (result.id, name))
         if picture is None or submission.split.hidden:
-            raise NotThereError
+            raise RefusedError("there is no such picture", status=404)
         return picture.content
 
-    return Response(await state.read(read), media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
+    return Response(
+        await state.read_for(request, read), media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"}
+    )
 
 
 @router.get("/compare")
@@ -110,19 +90,20 @@ async def get_comparison(
     request: Request,
     state: Shared,
     ids: Annotated[list[str], Query(max_length=12)] = [],  # noqa: B006
-    protocol: Annotated[str, Query(max_length=40)] = "segearth-r1",
+    protocol: Annotated[str, Query(max_length=40)] = "",
 ) -> Response:
     if not 2 <= len(set(ids)) <= 4:
         raise RefusedError("choose two to four models to compare", status=400)
     chosen = [check_id(one) for one in dict.fromkeys(ids)]
-    if protocol not in PROTOCOLS:
+    if protocol and protocol not in PROTOCOLS:
         raise RefusedError(f"there is no protocol {protocol!r}", status=404)
 
     def show() -> str:
         with state.database.read() as session:
-            return draw("compare.html", LINKS, state.settings.title, **compare_view(session, chosen, protocol))
+            values = compare_view(session, chosen, protocol, partial(state.board.keep, session))
+            return draw("compare.html", LINKS, state.settings.title, **values)
 
-    return await state.board.respond(request, (chosen, protocol), HTML, show)
+    return await state.board.respond(request, (chosen, protocol), chosen, HTML, show)
 
 
 @router.get("/scoring")
@@ -131,7 +112,7 @@ async def get_scoring(request: Request, state: Shared) -> Response:
         values = {"protocols": PROTOCOLS.values(), "settings": state.settings}
         return draw("scoring.html", LINKS, state.settings.title, **values)
 
-    return await state.board.respond(request, "", HTML, show)
+    return await state.board.respond(request, "", (), HTML, show)
 
 
 @router.get("/published")
@@ -139,7 +120,7 @@ async def get_published(request: Request, state: Shared) -> Response:
     def show() -> str:
         return draw("published.html", LINKS, state.settings.title, **published_view())
 
-    return await state.board.respond(request, "", HTML, show)
+    return await state.board.respond(request, "", (), HTML, show)
 
 
 @router.get("/api")
@@ -147,164 +128,4 @@ async def get_api(request: Request, state: Shared) -> Response:
     def show() -> str:
         return draw("api.html", LINKS, state.settings.title, **api_view(request.app.openapi()))
 
-    return await state.board.respond(request, "", HTML, show)
-
-
-@router.get(SIGN_IN)
-async def get_sign_in(state: Shared) -> Response:
-    return _personal(state, "sign_in.html")
-
-
-@router.post(SIGN_IN, max_body_size=SMALL_FORM)
-async def post_sign_in(request: Request, state: Shared, token: Annotated[str, Form(max_length=200)]) -> Response:
-    caller = await check_token(request, state, token.strip())
-    hours = state.settings.session_hours
-    secret = await state.write(lambda session: sign_in(session, caller, hours))
-    answer = RedirectResponse("/submit" if caller.team_id else "/mine", status_code=303)
-    answer.set_cookie(
-        COOKIE, secret, max_age=3600 * hours, httponly=True, samesite="strict", secure=state.settings.secure_cookies
-    )
-    return answer
-
-
-@router.post("/sign-out", max_body_size=SMALL_FORM)
-async def post_sign_out(request: Request, state: Shared, key: Annotated[str, Form(max_length=100)]) -> Response:
-    secret = check_key(request, key)
-    await state.write(lambda session: sign_out(session, secret))
-    answer = RedirectResponse("/", status_code=303)
-    answer.delete_cookie(COOKIE)
-    return answer
-
-
-@router.get("/submit")
-async def get_submit(request: Request, state: Shared, caller: Browser) -> Response:
-    if caller is None:
-        return RedirectResponse(SIGN_IN, status_code=303)
-    splits = [split for split in await state.read(list_splits) if not split.closed]
-    values = {"splits": splits, "key": _form_key(request), "settings": state.settings}
-    values |= {"endings": ",".join(ENDINGS), "accepted": DESCRIPTION}
-    return _personal(state, "submit.html", caller=caller, **values)
-
-
-@router.post("/submit")
-async def post_submit(
-    request: Request,
-    state: Shared,
-    caller: Browser,
-    predictions: UploadFile,
-    key: Annotated[str, Form(max_length=100)],
-    split: Annotated[str, Form(max_length=81)],
-    model: Annotated[str, Form(max_length=200)],
-    training: Annotated[str, Form(max_length=20)],
-    paper: Annotated[str, Form(max_length=400)] = "",
-    code: Annotated[str, Form(max_length=400)] = "",
-    checkpoint: Annotated[str, Form(max_length=400)] = "",
-    parameters: Annotated[str, Form(max_length=20)] = "",
-    backbone: Annotated[str, Form(max_length=200)] = "",
-    extra_data: Annotated[str, Form(max_length=200)] = "",
-    description: Annotated[str, Form(max_length=2000)] = "",
-    contact: Annotated[str, Form(max_length=200)] = "",
-    card: Annotated[str, Form(max_length=40_000)] = "",
-) -> Response:
-    """Take metadata and file in one request; the API takes them in two."""
-    caller = _signed_in(request, caller, key)
-    given = {
-        "model": model,
-        "training": training,
-        "paper": paper or None,
-        "code": code or None,
-        "checkpoint": checkpoint or None,
-        "parameters_millions": _number(parameters),
-        "backbone": backbone,
-        "extra_data": extra_data,
-        "description": description.replace("\r\n", "\n"),
-        "contact": contact,
-    }
-    metadata, ride_along = parse_metadata(given), check_card(_read_card(card))
-    file, sha256, size = await spool(pieces_of(predictions.file), state.settings.max_upload_bytes)
-    if size == 0:
-        raise RefusedError("choose a predictions file to upload", status=400)
-
-    def run(session: Session) -> str:
-        announcement = Announcement(sha256, size, metadata, ride_along)
-        return announce(session, caller, get_split(session, split), announcement, state.settings)[0].id
-
-    submission_id = await state.write(run)
-    await store(state, caller, submission_id, file, sha256, time.time())
-    return RedirectResponse(f"/mine#{submission_id}", status_code=303)
-
-
-@router.get("/mine")
-async def get_mine(request: Request, state: Shared, caller: Browser) -> Response:
-    if caller is None:
-        return RedirectResponse(SIGN_IN, status_code=303)
-
-    def read(session: Session) -> list[tuple[Submission, float | None]]:
-        rows = list_of_team(session, None if caller.is_admin else caller.team_id)
-        return [(row, _headline(session, row)) for row in rows]
-
-    rows = await state.read(read)
-    busy = any(row.state in ("queued", "running") for row, _ in rows)
-    return _personal(state, "mine.html", caller=caller, rows=rows, busy=busy, key=_form_key(request))
-
-
-def _headline(session: Session, submission: Submission) -> float | None:
-    result = latest_result(session, submission) if submission.state == "scored" else None
-    return None if result is None else result.record["protocols"][SEGEARTH_R1.name]["scores"][ALL][GIOU.name][0]
-
-
-@router.post("/mine/{submission_id}", max_body_size=SMALL_FORM)
-async def post_mine(
-    request: Request,
-    state: Shared,
-    caller: Browser,
-    submission_id: ShownId,
-    key: Annotated[str, Form(max_length=100)],
-    visibility: Annotated[Literal["public", "private", "withdrawn"], Form()],
-) -> Response:
-    caller = _signed_in(request, caller, key)
-
-    def run(session: Session) -> None:
-        set_visibility(session, own_submission(session, submission_id, caller), visibility)
-
-    await state.write(run)
-    return RedirectResponse(f"/mine#{submission_id}", status_code=303)
-
-
-def _personal(state: State, template: str, **values: Any) -> Response:
-    """Render a page for one reader, not to be cached."""
-    return HTMLResponse(draw(template, LINKS, state.settings.title, **values), headers=_NOT_KEPT)
-
-
-def _form_key(request: Request) -> str:
-    return form_key(request.cookies[COOKIE])
-
-
-def _signed_in(request: Request, caller: Caller | None, key: str) -> Caller:
-    """Find who sent a form.
-
-    Raises:
-        RefusedError: the form is not ours, or the sign-in has just expired.
-    """
-    check_key(request, key)
-    if caller is None:
-        raise RefusedError("your sign-in has expired; sign in again", status=403)
-    return caller
-
-
-def _number(text: str) -> float | None:
-    if not text.strip():
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        raise RefusedError(f"parameters: {text!r} is not a number of millions", status=422) from None
-
-
-def _read_card(text: str) -> Any:
-    if not text.strip():
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise RefusedError("card: not JSON", status=422) from None
+    return await state.board.respond(request, "", (), HTML, show)

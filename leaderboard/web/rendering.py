@@ -15,8 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import earthreason
 from earthreason.metrics.statistics import FEW_IMAGES
-from leaderboard.board import BoardQuery
-from leaderboard.records import ALL, TRAINING_TITLES, ScoreEstimate
+from leaderboard.board import BoardQuery, digits, number_text
+from leaderboard.records import ALL, TRAINING_TITLES, UNSEEN, ScoreEstimate
 
 
 class Links(Protocol):
@@ -26,13 +26,14 @@ class Links(Protocol):
     """Whether there is a server, which takes submissions, sorts and compares."""
 
     def home(self) -> str: ...
-    def board(self, query: BoardQuery) -> str: ...
+    def board(self, query: BoardQuery, page: int = 1) -> str: ...
     def model(self, entry_id: str) -> str: ...
     def page(self, name: str) -> str: ...
     def file(self, name: str) -> str: ...
     def data(self, query: BoardQuery, form: str) -> str: ...
     def record(self, entry_id: str) -> str: ...
     def compare(self, ids: Sequence[str]) -> str: ...
+    def progress(self, query: BoardQuery) -> str: ...
 
 
 class ServerLinks:
@@ -43,8 +44,8 @@ class ServerLinks:
     def home(self) -> str:
         return "/"
 
-    def board(self, query: BoardQuery) -> str:
-        return f"/?{_parameters(query)}"
+    def board(self, query: BoardQuery, page: int = 1) -> str:
+        return f"/?{_parameters(query)}{f'&page={page}' if page > 1 else ''}"
 
     def model(self, entry_id: str) -> str:
         return f"/models/{quote(entry_id)}"
@@ -56,7 +57,13 @@ class ServerLinks:
         return f"/static/{name}"
 
     def data(self, query: BoardQuery, form: str) -> str:
-        return f"/api/board{'.csv' if form == 'csv' else ''}?{_parameters(query)}"
+        return f"/api/board{'' if form == 'json' else f'.{form}'}?{_parameters(query)}"
+
+    def progress(self, query: BoardQuery) -> str:
+        return f"/progress?{_parameters(query.whole_split())}"
+
+    def wins(self, query: BoardQuery) -> str:
+        return f"/wins?{_parameters(query.ranked())}"
 
     def record(self, entry_id: str) -> str:
         return f"/api/submissions/{quote(entry_id)}"
@@ -65,11 +72,19 @@ class ServerLinks:
         return f"/compare?{urlencode([('ids', one) for one in ids])}"
 
 
+LINKS = ServerLinks()
+_UNITS = ((1e6, "T"), (1e3, "B"))
+"""Units of numbers of parameters, by how many millions they are; what rounds to one of them is written in it."""
+NOT_KEPT = {"Cache-Control": "no-store"}
+"""Headers of a page for one reader."""
+
+
 def _parameters(query: BoardQuery) -> str:
     """Encode what differs from the default query as a query string."""
-    plain = asdict(BoardQuery(query.split))
+    plain = asdict(BoardQuery.of_split(query.split, query.main_protocol))
     given = {key: value for key, value in asdict(query).items() if key == "split" or value != plain[key]}
-    return urlencode({key: str(value).lower() if isinstance(value, bool) else value for key, value in given.items()})
+    texts = {bool: lambda value: str(value).lower(), float: number_text}
+    return urlencode({key: texts.get(type(value), str)(value) for key, value in given.items()})
 
 
 def percent(value: float | None, decimals: int = 2) -> str:
@@ -86,7 +101,8 @@ def millions(value: float | None) -> str:
     """Format a number of parameters, given in millions."""
     if value is None:
         return ""
-    return f"{value / 1000:.3g} B" if value >= 1000 else f"{value:.3g} M"
+    size, unit = next(((size, unit) for size, unit in _UNITS if value >= 0.9995 * size), (1, "M"))
+    return f"{value / size:.3g} {unit}"
 
 
 def place(value: float | None, scale: tuple[float, float], width: float = 100) -> float:
@@ -104,8 +120,8 @@ def curve_points(curve: Sequence[float], width: float, height: float) -> str:
 
 
 def pretty_json(value: Any) -> str:
-    """Format JSON for reading; the template escapes it."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """Format JSON for reading, with escapes for characters that show nothing. The template escapes it for HTML."""
+    return UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], json.dumps(value, indent=2, ensure_ascii=False))
 
 
 @lru_cache(maxsize=1)
@@ -120,8 +136,10 @@ def environment() -> Environment:
     )
     made.filters |= {
         "percent": percent,
+        "digits": digits,
         "span": span,
         "millions": millions,
+        "number_text": number_text,
         "place": place,
         "points": curve_points,
         "pretty_json": pretty_json,
@@ -139,4 +157,4 @@ def draw(template: str, links: Links, title: str, **values: Any) -> str:
 def render_error(request: Request, status: int, message: str, headers: dict[str, str]) -> HTMLResponse:
     """Render an error as a page."""
     title = request.app.state.board.settings.title
-    return HTMLResponse(draw("error.html", ServerLinks(), title, status=status, message=message), status, headers)
+    return HTMLResponse(draw("error.html", LINKS, title, status=status, message=message), status, headers)

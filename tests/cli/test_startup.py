@@ -96,7 +96,7 @@ def test_protocols_are_explained_without_scoring_anything():
     assert modules & {*HEAVY, "numba", "pycocotools", "PIL"} == set()
 
 
-@pytest.mark.parametrize("name", ["", "demo", "eval", "compare", "verify", "synth", "submit", "questions"])
+@pytest.mark.parametrize("name", ["", "demo", "eval", "compare", "verify", "synth", "submit", "board", "questions"])
 def test_help_imports_no_large_library(name):
     output, modules = modules_after("earthreason", *filter(None, [name]), "--help")
     assert "Usage" in output

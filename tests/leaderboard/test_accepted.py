@@ -64,9 +64,9 @@ FILES = {
 @pytest.fixture
 def published(hand):
     """Scores of the plain JSON file, submitted through the API."""
-    submission_id = hand.submit(make_predictions(make_references()))
+    submission_id = hand.submit(make_predictions(make_references()), "beta", split="toy/open")
     hand.score()
-    return hand.get(submission_id).json()["result"]["protocols"]
+    return hand.get(submission_id, "beta").json()["result"]["protocols"]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -4,35 +4,18 @@ import io
 import pytest
 
 from earthreason.errors import UnknownNameError
-from leaderboard.board import BoardEntry, BoardQuery, build_table, check_query, table_csv, table_values
-from leaderboard.records import ALL, ProtocolScores, ResultRecord, ScoreEstimate, Subset
-
-SHA = "0" * 64
-
-
-def entry(name, giou, half=0.02, published=0.0, training="trained", **more):
-    cells = {"gIoU": ScoreEstimate(giou, giou - half, giou + half), **more}
-    record = ResultRecord(
-        earthreason="1",
-        config="toy",
-        split="test",
-        dataset_sha256=SHA,
-        predictions_sha256=SHA,
-        questions=10,
-        images=10,
-        empty_targets=1,
-        resamples=10,
-        seed=0,
-        subsets=[Subset(key=ALL, breakdown="", group="all", questions=10)],
-        protocols={"segearth-r1": ProtocolScores(grid="letterbox-1024", questions=10, scores={ALL: cells})},
-        not_scored={},
-        curve=[0.5] * 20,
-    )
-    return BoardEntry(name, "Team", {"model": name, "training": training}, record, published)
+from leaderboard.board import BoardQuery, check_query, table_values
+from leaderboard.exports import write_csv
+from leaderboard.records import ALL, ScoreEstimate
+from tests.leaderboard.listings import build_table, entry
 
 
 def names(table):
-    return [row.entry.id for row in table.rows]
+    return [row.facts.id for row in table.rows]
+
+
+def csv_of(table):
+    return "".join(write_csv(table.query, table.columns, table.rows))
 
 
 QUERY = BoardQuery("toy/test")
@@ -53,14 +36,14 @@ def test_a_row_tied_with_the_second_but_not_with_the_best_is_not_marked():
 
 def test_ascending_turns_the_table_round_but_not_the_places():
     table = build_table([entry("a", 0.7), entry("b", 0.5)], QUERY.with_(ascending=True))
-    assert [(row.entry.id, row.place) for row in table.rows] == [("b", 2), ("a", 1)]
+    assert [(row.facts.id, row.place) for row in table.rows] == [("b", 2), ("a", 1)]
 
 
 def test_sorting_by_date_and_name_keeps_places_by_giou():
     rows = [entry("b", 0.7, published=100), entry("a", 0.5, published=200)]
     assert names(build_table(rows, QUERY.with_(sort="date"))) == ["a", "b"]
     by_name = build_table(rows, QUERY.sorted_by("model"))
-    assert [(row.entry.id, row.place) for row in by_name.rows] == [("a", 2), ("b", 1)]
+    assert [(row.facts.id, row.place) for row in by_name.rows] == [("a", 2), ("b", 1)]
 
 
 def test_ascending_names_go_from_a_to_z_and_the_first_click_asks_for_that():
@@ -92,7 +75,7 @@ def test_equal_scores_stand_in_order_of_publication():
 def test_a_row_without_the_sorting_score_comes_last_and_has_no_place():
     rows = [entry("a", 0.9), entry("b", 0.1, cIoU=ScoreEstimate(0.4, 0.3, 0.5))]
     table = build_table(rows, QUERY.with_(sort="cIoU"))
-    assert [(row.entry.id, row.place) for row in table.rows] == [("b", 1), ("a", None)]
+    assert [(row.facts.id, row.place) for row in table.rows] == [("b", 1), ("a", None)]
 
 
 def test_scales_hold_every_interval():
@@ -113,14 +96,14 @@ def test_unknown_names_are_refused(changes):
 
 def test_values_and_csv_hold_scores_with_intervals():
     table = build_table([entry("a", 0.7)], QUERY)
-    assert table_values(table)["rows"][0]["scores"]["gIoU"] == pytest.approx([0.7, 0.68, 0.72])
-    row = next(csv.DictReader(io.StringIO(table_csv(table))))
+    assert table_values(table, 50)["rows"][0]["scores"]["gIoU"] == pytest.approx([0.7, 0.68, 0.72])
+    row = next(csv.DictReader(io.StringIO(csv_of(table))))
     assert (row["model"], float(row["gIoU low"])) == ("a", pytest.approx(0.68))
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+cmd", "-2", "@sum", "\tx"])
 def test_a_spreadsheet_runs_no_cell(name):
-    row = next(csv.DictReader(io.StringIO(table_csv(build_table([entry(name, 0.7)], QUERY)))))
+    row = next(csv.DictReader(io.StringIO(csv_of(build_table([entry(name, 0.7)], QUERY)))))
     assert row["model"] == f"'{name}"
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from datetime import datetime, timedelta
+from importlib.metadata import version
 
 import pytest
 import yaml
@@ -15,10 +16,11 @@ from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonEr
 from earthreason.metrics.evaluate import evaluate
 from earthreason.metrics.references import write_references
 from leaderboard.cli import app
-from leaderboard.engines.bundles import IMAGE, phases_of
+from leaderboard.engines.bundles import phases_of
 from leaderboard.engines.codabench import write_codabench
 from leaderboard.engines.evalai import write_evalai
-from leaderboard.engines.scoring import detailed_page, find_predictions, score_file
+from leaderboard.engines.requirements import IMAGE, pin_requirements
+from leaderboard.engines.scoring import PhaseFacts, detailed_page, find_predictions, score_file
 from tests.leaderboard.toys import make_predictions
 
 START = datetime(2026, 1, 1)
@@ -63,7 +65,14 @@ def run_program(program, *arguments):
 # --- Codabench -------------------------------------------------------------------------------------------------------
 
 
-def test_the_codabench_scorer_gives_the_numbers_of_earthreason_eval(tmp_path, phases, predictions, expected):
+@pytest.mark.parametrize("is_open", [False, True])
+def test_the_codabench_scorer_gives_the_numbers_of_earthreason_eval(
+    tmp_path, references, predictions, expected, is_open
+):
+    """In full for open labels, in whole per cent and without a page of details for hidden ones."""
+    phases = phases_of(
+        {"val": references, "test": references}, START, 30, 5, open_splits=("val", "test") if is_open else ()
+    )
     write_codabench(tmp_path / "bundle.zip", phases, "me/scorer", "EarthReason")
     bundle = unpack(tmp_path / "bundle.zip", tmp_path / "bundle")
     app = tmp_path / "app"
@@ -74,14 +83,20 @@ def test_the_codabench_scorer_gives_the_numbers_of_earthreason_eval(tmp_path, ph
     done = run_program(app / "program" / "score.py", app / "input", app / "output")
     assert done.returncode == 0, done.stderr
     scores = json.loads((app / "output" / "scores.json").read_text())
-    native = evaluate(predictions, phases[1].references, "native")
-    assert scores["giou"] == expected["gIoU"]
-    assert scores["ciou"] == expected["cIoU"]
-    assert scores["n_acc"] == expected["N-acc"]
-    assert scores["giou_native"] == native["gIoU"]
-    assert "gIoU" in (app / "output" / "detailed_results.html").read_text()
-    columns = yaml.safe_load((bundle / "competition.yaml").read_text())["leaderboards"][0]["columns"]
+    native = evaluate(predictions, references, "native")
+    of_eval = {"giou": expected["gIoU"], "ciou": expected["cIoU"], "n_acc": expected["N-acc"]}
+    of_eval["giou_native"] = native["gIoU"]
+    assert {key: scores[key] for key in of_eval} == {
+        key: value if is_open else round(value, 2) for key, value in of_eval.items()
+    }
+    detailed = app / "output" / "detailed_results.html"
+    assert detailed.exists() == is_open
+    assert not is_open or "gIoU" in detailed.read_text()
+    competition = yaml.safe_load((bundle / "competition.yaml").read_text())
+    assert competition["enable_detailed_results"] == is_open
+    columns = competition["leaderboards"][0]["columns"]
     assert {column["key"] for column in columns} == scores.keys()
+    assert {column["precision"] for column in columns} == {4 if is_open else 2}
 
 
 def test_the_bundle_brings_its_own_judge(tmp_path, phases):
@@ -124,6 +139,7 @@ def test_the_competition_refers_only_to_files_that_are_there(tmp_path, phases):
     assert first["end"] == second["start"]
     assert "end" not in second
     assert second["hide_score_output"]
+    assert (second["max_submissions_per_day"], second["max_submissions"]) == (5, 30)
     for key, question in competition["fact_sheet"].items():
         assert question["key"] == key
 
@@ -171,10 +187,21 @@ def test_a_plain_image_installs_what_the_judge_needs(tmp_path, phases):
         env={**os.environ, "PYTHONPATH": str(tmp_path / "stub")},
         check=False,
     )
-    wanted = {"numpy", "numba", "pycocotools", "pillow", "pydantic", "msgspec"}
-    assert wanted <= set(done.stdout.split())
-    assert wanted <= set((bundle / "docker" / "Dockerfile").read_text().split())
+    assert done.stdout.split()[-2:] == ["-r", str(program / "requirements.txt")]
     assert done.returncode != 0
+    # What pip installs for the six packages, looked up in an empty environment.
+    needed = {"annotated-types", "llvmlite", "msgspec", "numba", "numpy", "pillow", "pycocotools", "pydantic"}
+    needed |= {"pydantic-core", "typing-extensions", "typing-inspection"}
+    pinned = sorted(f"{name}=={version(name)}" for name in needed)
+    assert (program / "requirements.txt").read_text().splitlines() == pinned
+    assert set(pinned) <= set((bundle / "docker" / "Dockerfile").read_text().split())
+
+
+def test_what_is_needed_elsewhere_only_is_listed_without_a_version(monkeypatch):
+    needs = {"msgspec": ["a-b; sys_platform == 'linux'", "c; sys_platform == 'win32'", "d; extra == 'more'"]}
+    monkeypatch.setattr("leaderboard.engines.requirements.requires", lambda name: needs.get(name))
+    assert "a-b" in pin_requirements()
+    assert not {"c", "d"} & set(pin_requirements())
 
 
 @pytest.mark.parametrize(
@@ -203,7 +230,7 @@ def test_the_masks_of_a_submission_are_found_in_the_folder_that_holds_them_all(t
 def test_scores_of_few_images_have_no_interval_on_the_detailed_page(tmp_path, references):
     write_references(tmp_path / "truth.json", references)
     (tmp_path / "preds.json").write_bytes(make_predictions(references))
-    page = detailed_page(score_file(tmp_path / "truth.json", tmp_path / "preds.json", "val"))
+    page = detailed_page(score_file(tmp_path / "truth.json", tmp_path / "preds.json", PhaseFacts("val", hidden=False)))
     assert "<td>N-acc<td>0.00<td>fewer than 10 images</tr>" in page  # every tenth of 40 images has no target
     assert "- to -" not in page
 
@@ -222,7 +249,8 @@ def test_evalai_evaluate_gives_the_numbers_of_earthreason_eval(tmp_path, phases,
     done = run_program(challenge / "call.py", challenge, challenge / "annotations" / "test.json", predictions)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
-    assert answer["result"][0]["test_split"]["gIoU"] == expected["gIoU"]
+    assert answer["result"][0]["test_split"]["gIoU"] == round(expected["gIoU"], 2)
+    assert answer["submission_result"] == answer["result"][0]["test_split"]
     config = yaml.safe_load((challenge / "challenge_config.yaml").read_text())
     assert set(config["leaderboard"][0]["schema"]["labels"]) == answer["submission_result"].keys()
     assert all((challenge / phase["test_annotation_file"]).is_file() for phase in config["challenge_phases"])
@@ -239,3 +267,26 @@ def test_the_pages_of_every_host_name_what_can_be_uploaded(tmp_path, phases):
     config = yaml.safe_load((challenge / "challenge_config.yaml").read_text())
     allowed = config["challenge_phases"][0]["allowed_submission_file_types"].split(", ")
     assert set(allowed) == {".json", ".jsonl", ".ndjson", ".gz", ".zip", ".npz"}
+
+
+def test_a_competition_on_another_dataset_names_it_and_not_our_images(tmp_path, references):
+    planned = phases_of({"test": references}, START, 30, 5, config="rrsis-d")
+    write_codabench(tmp_path / "bundle.zip", planned, IMAGE, "Referring & more")
+    write_evalai(tmp_path / "challenge.zip", planned, "Referring & more")
+    bundle = unpack(tmp_path / "bundle.zip", tmp_path / "bundle")
+    challenge = unpack(tmp_path / "challenge.zip", tmp_path / "challenge")
+    assert (bundle / "pages" / "overview.md").read_text().startswith("# Referring & more\n")
+    assert (challenge / "templates" / "overview.html").read_text().startswith("<pre># Referring &amp; more\n")
+    for terms in (bundle / "pages" / "terms.md", challenge / "templates" / "terms.html"):
+        assert "Licence of the data: unknown." in terms.read_text()  # the authors state none
+        assert "Million-AID" not in terms.read_text()
+    sheet = yaml.safe_load((bundle / "competition.yaml").read_text())["fact_sheet"]
+    assert sheet["extra_data"]["title"] == "Training data beyond it"
+
+
+def test_the_command_titles_a_competition_by_its_dataset(tmp_path):
+    out = tmp_path / "bundle.zip"
+    done = CliRunner().invoke(app, ["codabench", "--config", "sample", "--split", "test", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    facts = yaml.safe_load((unpack(out, tmp_path / "bundle") / "competition.yaml").read_text())
+    assert facts["title"] == "EarthReason sample"

@@ -182,7 +182,7 @@ def test_a_child_that_the_kernel_kills_is_tried_again_and_the_file_is_not_blamed
 
 
 def test_the_processor_limit_ends_a_child_by_a_signal_of_its_own(tmp_path):
-    task = SandboxTask("toy", "test", True, "truth", None, 1, time_limit=1, memory_mib=512)
+    task = SandboxTask("toy", "test", "segearth-r1", True, "truth", None, 1, time_limit=1, memory_mib=512)
     child = os.fork()
     if child == 0:
         sandbox_module._limit(task)

@@ -1,6 +1,5 @@
 """What an operator does: commands, settings, migrations, backup, health."""
 
-import gzip
 import json
 import os
 import re
@@ -15,13 +14,12 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from earthreason.errors import DataFormatError, EarthReasonError
+from earthreason.errors import EarthReasonError
 from earthreason.metrics.references import write_references
-from leaderboard.backup import restore_backup, write_backup
 from leaderboard.cli import app
 from leaderboard.database import Database
 from leaderboard.jobs import claim_job
-from leaderboard.settings import Settings, settings_from
+from leaderboard.settings import Settings
 from leaderboard.splits import SplitContent, put_split
 from leaderboard.tables import Base, Submission
 from leaderboard.tokens import find_caller
@@ -127,31 +125,6 @@ def test_a_database_that_is_not_there_is_one_clear_line():
         Database("postgresql://nobody@127.0.0.1:9/none").wait(0.1)
 
 
-# --- settings --------------------------------------------------------------------------------------------------------
-
-
-def test_settings_come_from_the_environment():
-    found = settings_from({"EARTHREASON_BOARD_DAILY_LIMIT": "7", "DATABASE_URL": "sqlite:///x", "HOME": "/"})
-    assert (found.daily_limit, found.database_url) == (7, "sqlite:///x")
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("DAILY_LIMIT", "0", "DAILY_LIMIT"),
-        ("DALY_LIMIT", "1", "DALY_LIMIT"),
-        ("LEASE_SECONDS", "5", "LEASE_SECONDS must be longer than EARTHREASON_BOARD_TIME_LIMIT"),
-    ],
-)
-def test_a_wrong_setting_is_named(name, value, said):
-    with pytest.raises(EarthReasonError, match=said):
-        settings_from({f"EARTHREASON_BOARD_{name}": value})
-
-
-def test_no_setting_holds_a_secret_by_default():
-    assert "secret" not in Settings().model_dump_json()
-
-
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +167,35 @@ def test_a_split_comes_from_a_ground_truth_file(command, tmp_path):
     assert isinstance(command("split", "add", *words[:2], "--config", "a/b").exception, EarthReasonError)
 
 
+@pytest.mark.parametrize("kind", ["open", "hidden"])
+def test_a_split_whose_truth_is_replaced_stays_open_or_hidden(command, tmp_path, kind):
+    words = ["--ground-truth", str(tmp_path / "truth.json"), "--config", "mine", "--split", "test"]
+    write_references(tmp_path / "truth.json", make_references())
+    command("split", "add", *words, f"--{kind}")
+    write_references(tmp_path / "truth.json", make_references("other"))
+    assert f"labels {kind}, ranked by segearth-r1\n" in command("split", "add", *words).stdout
+    listed = json.loads(command("split", "list", "--json", "-").stdout)
+    assert [(row["split"], row["hidden"]) for row in listed] == [("mine/test", kind == "hidden")]
+    other = "hidden" if kind == "open" else "open"
+    assert f"labels {other}, before {kind}" in command("split", "add", *words, f"--{other}").stdout
+
+
+def test_validation_and_val_are_one_split(command, tmp_path):
+    """Two would have the same labels, and each its own limits of what may be learnt of them."""
+    write_references(tmp_path / "truth.json", make_references())
+    for name in ("val", "validation"):
+        command("split", "add", "--ground-truth", str(tmp_path / "truth.json"), "--config", "mine", "--split", name)
+    listed = json.loads(command("split", "list", "--json", "-").stdout)
+    assert [row["split"] for row in listed] == ["mine/val"]
+
+
+def test_a_deleted_submission_is_not_flagged_by_command(command, hand, references):
+    submission_id = hand.published(make_predictions(references))
+    hand.client.delete(f"/api/submissions/{submission_id}", headers=hand.headers())
+    failed = command("flag", submission_id, "--reason", "too late")
+    assert "there is no submission" in str(failed.exception)
+
+
 def test_flagging_by_command(command, hand, references):
     submission_id = hand.published(make_predictions(references))
     assert command("flag", submission_id, "--reason", "seen in training").exit_code == 0
@@ -204,10 +206,10 @@ def test_flagging_by_command(command, hand, references):
 
 
 def test_public_rows_are_exported_as_a_sound_repository(command, hand, references, tmp_path):
-    from leaderboard.results_repo import read_repository, validate
+    from leaderboard.repo_checks import validate
+    from leaderboard.results_repo import read_repository
 
-    for split in ("toy/open", "toy/test"):  # one file on both
-        hand.published(make_predictions(references), split=split)
+    ids = [hand.published(make_predictions(references), split=split) for split in ("toy/open", "toy/test")]
     hand.submit(make_predictions(references, 1), split="toy/open")
     hand.score()
     assert "2 rows" in command("export", "--out", str(tmp_path / "results")).stdout.replace("\n", " ")
@@ -215,82 +217,13 @@ def test_public_rows_are_exported_as_a_sound_repository(command, hand, reference
     rows = [(entry.model, entry.record.split) for entry in read_repository(tmp_path / "results")]
     assert rows == [("Model A", "open"), ("Model A", "test")]
     assert "2 rows" in command("export", "--out", str(tmp_path / "results")).stdout.replace("\n", " ")  # once more
-
-
-# --- backup ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_backup_restores_everything_on_either_database(hand, references, database, tmp_path, board):
-    submission_id = hand.published(make_predictions(references), split="toy/open")
-    waiting = hand.submit(make_predictions(references, 1), split="toy/open")
-    counts = write_backup(database, tmp_path / "board.jsonl.gz")
-    assert (tmp_path / "board.jsonl.gz").stat().st_mode & 0o077 == 0
-    other = Database(f"sqlite:///{tmp_path}/restored.sqlite3")
-    assert restore_backup(other, tmp_path / "board.jsonl.gz") == counts
-    with database.read() as session, other.read() as restored:
-        before, after = session.get(Submission, submission_id), restored.get(Submission, submission_id)
-        assert (before.state, before.visibility, before.details) == (after.state, after.visibility, after.details)
-        assert restored.get(Submission, waiting).state == "queued"
-        assert find_caller(restored, board["alpha"]).team == "Team Alpha"
-    hand.worker.database = other  # and the work goes on there
-    assert hand.score() == 1
-
-
-@pytest.mark.postgres
-def test_a_board_moves_from_sqlite_to_postgresql(cluster, tmp_path, references):
-    from leaderboard.splits import SplitContent, put_split
-    from leaderboard.tokens import create_token
-
-    source = Database(f"sqlite:///{tmp_path}/a.sqlite3")
-    source.migrate()
-    with source.write() as session:
-        put_split(session, "toy", "test", SplitContent(references, None), hidden=True)
-        secret = create_token(session, "Team Alpha")[1]
-    write_backup(source, tmp_path / "b.gz")
-    target = Database(cluster.create("moved"))
-    restore_backup(target, tmp_path / "b.gz")
-    with target.write() as session:
-        assert find_caller(session, secret).team == "Team Alpha"
-        create_token(session, "Team Beta")  # numbers go on where they stood
-    target.engine.dispose()
-
-
-def test_half_a_backup_restores_nothing(hand, database, tmp_path):
-    write_backup(database, tmp_path / "whole.gz")
-    lines = gzip.decompress((tmp_path / "whole.gz").read_bytes()).decode().splitlines(keepends=True)
-    with gzip.open(tmp_path / "half.gz", "wt") as file:
-        file.writelines(lines[:-1])
-    other = Database(f"sqlite:///{tmp_path}/other.sqlite3")
-    with pytest.raises(DataFormatError, match="is truncated"):
-        restore_backup(other, tmp_path / "half.gz")
-    with other.read() as session:
-        assert session.execute(text("SELECT count(*) FROM teams")).scalar() == 0
-    assert restore_backup(other, tmp_path / "whole.gz")["teams"] == 2
-
-
-def test_a_backup_of_the_first_version_is_restored(hand, references, database, tmp_path):
-    waiting = hand.submit(make_predictions(references))
-    write_backup(database, tmp_path / "new.gz")
-    with gzip.open(tmp_path / "new.gz", "rt") as new, gzip.open(tmp_path / "old.gz", "wt") as old:
-        for line in map(json.loads, new):
-            for column in ("queued_at", "host_fault"):
-                line.get("row", {}).pop(column, None)
-            old.write(json.dumps(line) + "\n")
-    other = Database(f"sqlite:///{tmp_path}/other.sqlite3")
-    restore_backup(other, tmp_path / "old.gz")
-    with other.read() as session:
-        found = session.get(Submission, waiting)
-        assert found.queued_at == found.uploaded is not None
-        assert found.host_fault is False
-
-
-def test_a_backup_is_not_restored_over_a_board(hand, database, tmp_path):
-    write_backup(database, tmp_path / "b.gz")
-    with pytest.raises(EarthReasonError, match="not empty"):
-        restore_backup(database, tmp_path / "b.gz")
-    (tmp_path / "c.gz").write_bytes(b"no backup")
-    with pytest.raises(DataFormatError, match="backup"):
-        restore_backup(Database(f"sqlite:///{tmp_path}/other.sqlite3"), tmp_path / "c.gz")
+    hand.set(ids[0], "withdrawn")
+    again = command("export", "--out", str(tmp_path / "results"))
+    assert "1 rows" in again.stdout.replace("\n", " ")
+    gone = next((tmp_path / "results").glob("*/toy-open-*"))
+    assert again.stderr.replace("\n", "") == (
+        f"{gone}: not a public row of this server, or no longer; remove it unless it came another way"
+    )
 
 
 # --- health ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from leaderboard.submissions import public_results
 from leaderboard.tables import Submission
 from leaderboard.versions import count_change
 from tests.leaderboard.test_scoring import with_pixels_turned
-from tests.leaderboard.toys import LARGE_INSIDE, LARGE_OUTSIDE, SIDE, make_large_squares, make_predictions
+from tests.leaderboard.toys import LARGE_INSIDE, LARGE_OUTSIDE, METADATA, SIDE, make_large_squares, make_predictions
 
 
 def test_private_rows_answer_as_rows_that_are_not_there(hand, references):
@@ -127,15 +127,24 @@ def test_on_a_hidden_split_one_pixel_changes_nothing_public_but_the_hash(hand):
         put_split(session, "toy", "large", SplitContent(references, None), hidden=True)
     places = (LARGE_INSIDE, LARGE_OUTSIDE)
     files = [content, *(with_pixels_turned(content, ["large_007"], *place) for place in places)]
-    base, *others = (hand.published(file, split="toy/large") for file in files)
+    base, *others = (
+        # Names that differ, as the page of a row lists the other results of its model, in their order.
+        hand.published(file, split="toy/large", metadata={**METADATA, "model": f"Model {number}"})
+        for number, file in enumerate(files)
+    )
     told = []
-    for other, file in zip(others, files[1:], strict=True):
+    for number, (other, file) in enumerate(zip(others, files[1:], strict=True), start=1):
         paths = [f"/api/submissions/{other}", f"/models/{other}"]
         paths += [f"/compare?ids={base}&ids={other}&protocol={protocol}" for protocol in ("native", "segearth-r1")]
         texts = [hand.client.get(path).text for path in paths]
         assert "Differences and tests" in texts[2]
         rows = hand.client.get("/api/board?split=toy/large").json()["rows"]
         texts.append(str(next(row["scores"] for row in rows if row["id"] == other)))
-        same = "\n".join(texts).replace(other, "ID").replace(hashlib.sha256(file).hexdigest(), "SHA")
+        same = (
+            "\n".join(texts)
+            .replace(f"Model {number}", "NAME")
+            .replace(other, "ID")
+            .replace(hashlib.sha256(file).hexdigest(), "SHA")
+        )
         told.append(re.sub(r'"created":[\d.]+', "", same))
     assert told[0] == told[1]

@@ -1,7 +1,10 @@
+import re
+
 import pytest
 from pydantic import ValidationError
 
 from leaderboard.published import PublishedResult, columns_of, load_published
+from leaderboard.splits import SplitContent, put_split
 
 ROW = {
     "benchmark": "EarthReason",
@@ -82,3 +85,14 @@ def test_the_page_shows_sources_disputes_and_arithmetic_apart_from_scored_rows(c
         assert said in page
     assert "73.9" not in page  # what FIRM's claim would come to
     assert client.get("/api/published").json()[3]["model"] == "SegEarth-R1"
+
+
+@pytest.mark.parametrize(
+    ("config", "row"),
+    [("rrsis-d", ("66.40", "78.01")), ("refsegrs", ("72.45", "79.00"))],  # SegEarth-R1, Tables 3 and 4 of its paper
+)
+def test_the_board_of_another_dataset_shows_what_papers_report_on_it(client, database, references, config, row):
+    with database.write() as session:
+        put_split(session, config, "test", SplitContent(references, None), hidden=True)
+    page = client.get(f"/?split={config}/test").text.partition("Reported in papers")[2]
+    assert [tuple(found) for found in re.findall(r">SegEarth-R1</th><td>([\d.]+)</td><td>([\d.]+)</td>", page)] == [row]

@@ -1,22 +1,23 @@
-"""The results repository and what is made of it: checks, a static site, the Hub's YAML."""
+"""The results repository: its checks, and the YAML for the Hub made of it."""
 
 import json
 import re
 import shutil
-from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from earthreason.errors import DataNotFoundError, EarthReasonError
-from earthreason.metrics.references import Reference, References
 from earthreason.predictions.reader import open_predictions
 from leaderboard.board import BoardEntry
+from leaderboard.cli import app
 from leaderboard.eval_results import eval_results_yaml
 from leaderboard.records import parse_metadata, parse_result
-from leaderboard.results_repo import read_repository, rescore, slug, validate, write_entry
+from leaderboard.repo_checks import validate
+from leaderboard.results_repo import read_repository, rescore, slug, write_entry
 from leaderboard.scoring import hide_labels, score_predictions
+from leaderboard.splits import content_of
 from leaderboard.static_site import write_site
 from tests.leaderboard.toys import make_predictions
 
@@ -52,6 +53,12 @@ def official(content):
     return content["protocols"]["segearth-r1"]["scores"]["all"]
 
 
+def group(content, key):
+    breakdown, _, name = key.partition(": ")
+    content["subsets"].append({"key": key, "breakdown": breakdown, "group": name, "questions": 1})
+    content["protocols"]["native"]["scores"][key] = content["protocols"]["native"]["scores"]["all"]
+
+
 def better(content):
     official(content)["gIoU"][0] = 0.999
 
@@ -64,7 +71,7 @@ def better(content):
         ("result.json", lambda c: c.update(dataset_sha256="1" * 64), "another ground truth"),
         ("result.json", lambda c: c.update(extra=1), "extra"),
         ("result.json", lambda c: c["protocols"].update(mine=c["protocols"]["native"]), "unknown protocol"),
-        ("result.json", lambda c: c["protocols"].pop("segearth-r1"), "official protocol"),
+        ("result.json", lambda c: c["protocols"].pop("segearth-r1"), "main protocol, segearth-r1"),
         ("result.json", lambda c: c["protocols"]["native"].update(grid="stretch-2"), "compared on stretch-2"),
         (
             "result.json",
@@ -84,7 +91,20 @@ def better(content):
         ("meta.json", lambda c: c.update(team="Somebody else"), "the folder should be called"),
         ("meta.json", lambda c: c["metadata"].update(paper="javascript:alert(1)"), "paper"),
         ("meta.json", lambda c: c.update(published="2026-02-31"), "no day"),
-        ("meta.json", lambda c: c.update(card={"a": float("nan")}), "JSON allows none of them"),
+        ("meta.json", lambda c: c.update(card={"a": float("nan")}), "NaN is not JSON"),
+        ("meta.json", lambda c: c.update(card={"a": [[[[[[[[1]]]]]]]]}), "meta.json: card: nested"),
+        ("meta.json", lambda c: c.update(published="9999-12-31"), "has not come yet"),
+        ("result.json", lambda c: c.update(config="a/b"), "config: must be"),
+        ("result.json", lambda c: c.update(split="a\u202eb"), "split: must be"),
+        ("result.json", lambda c: c.update(earthreason="9" * 500), "earthreason: must be"),
+        ("result.json", lambda c: c["subsets"].append(c["subsets"][0]), "listed twice: 'all'"),
+        ("result.json", lambda c: group(c, "a: \u202e"), "characters that show nothing"),
+        ("result.json", lambda c: (group(c, "x-y: z"), group(c, "x: y-z")), "would be that of another"),
+        ("result.json", lambda c: group(c, "page: 2"), "would be a further page of all questions"),
+        ("result.json", lambda c: c["not_scored"].update(mine="x"), "not_scored: unknown protocol"),
+        ("result.json", lambda c: c["not_scored"].update(lisa="x" * 2000), "not_scored: the reason for lisa"),
+        ("result.json", lambda c: c.update(decimals=2), "but it has a curve"),
+        ("result.json", lambda c: c.update(decimals=2, curve=[]), "gIoU has more than the 2 decimals"),
         ("meta.json", lambda c: c.update(card={"a": "\ud800"}), "JSON allows none of them"),
         ("meta.json", lambda c: c.update(flag="\ud800"), "JSON allows none of them"),
         ("meta.json", lambda c: c.update(flag="a\u202eb"), "flag"),
@@ -93,6 +113,60 @@ def better(content):
 def test_every_fault_of_a_row_is_found(repository, name, change, said):
     edit(repository, name, change)
     assert any(said in fault for fault in validate(repository)), validate(repository)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (lambda text: text.replace("{", '{"team": "Reviewed Lab",', 1), "key 'team' is written more than once"),
+        (lambda text: text.encode("utf-16"), "not UTF-8"),
+        (lambda text: text.replace('"flag": null', '"flag": null, "card": 1' + "0" * 5000), "not JSON"),
+    ],
+)
+def test_a_file_has_one_meaning(repository, content, said):
+    """A reviewer and the board read the same values."""
+    path = next(repository.rglob("meta.json"))
+    changed = content(path.read_text())
+    path.write_bytes(changed if isinstance(changed, bytes) else changed.encode())
+    assert any(said in fault for fault in validate(repository)), validate(repository)
+    with pytest.raises(EarthReasonError, match="not JSON"):
+        list(read_repository(repository))
+
+
+@pytest.mark.parametrize("part", ["file", "revision", "model"])
+def test_links_to_elsewhere_are_neither_accepted_nor_followed(repository, tmp_path, part):
+    """A site made without the check must not publish what a link leads to."""
+    file = next(repository.rglob("meta.json"))
+    linked = {"file": file, "revision": file.parent, "model": file.parent.parent}[part]
+    linked.rename(tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
+    assert any(str(linked) in fault for fault in validate(repository))
+    with pytest.raises(EarthReasonError, match="a symbolic link"):
+        list(read_repository(repository))
+    with pytest.raises(EarthReasonError, match="a symbolic link"):
+        write_site(read_repository(repository), tmp_path / "site")
+
+
+def test_a_row_comes_once(repository):
+    """Its folder may have the first form of name, but not both forms."""
+    folder = next(repository.rglob("meta.json")).parent
+    shutil.copytree(folder, folder.with_name(folder.name[-12:]))
+    assert [fault for fault in validate(repository) if "the same row as" in fault]
+
+
+def test_two_rows_whose_pages_would_have_one_name_are_found(tmp_path, record):
+    """Somebody may choose names so that the site can no longer be made."""
+    write_entry(tmp_path / "results", entry_of(record, "M", config="toy-a", split="test"))
+    write_entry(tmp_path / "results", entry_of(record, "M-toy", config="a", split="test"))
+    faults = validate(tmp_path / "results")
+    assert any("its page model-Team__M-toy-a-test-" in fault for fault in faults), faults
+
+
+def test_the_files_of_version_control_are_left_alone(repository):
+    (repository / ".git").mkdir()
+    (repository / ".git" / "config").write_text("")
+    (repository / "Team__Model-A" / ".cache").mkdir()
+    assert validate(repository) == []
 
 
 def test_stray_files_and_half_rows_are_found(repository):
@@ -160,6 +234,25 @@ def test_a_row_of_a_hidden_split_agrees_with_its_file(repository, tmp_path, refe
     assert len(rescore(repository, tmp_path / "0.json", references)) == 1
 
 
+def test_a_check_with_secret_labels_prints_nothing_that_scoring_finds(repository, tmp_path, references):
+    """Whoever sends a row chooses what it states, so it must not decide how much the check tells."""
+    path = next(repository.glob("Team__Model-A/*/result.json"))
+    honest = json.loads(path.read_text())
+    edit(path.parent, "result.json", plausible)
+    faults = rescore(repository, tmp_path / "0.json", references, secret=True)
+    assert [fault.partition(": ")[2] for fault in faults] == [
+        "complete scores, but the labels are hidden; write it with `result --hidden`"
+    ]
+    told = hide_labels(parse_result(honest), final=True)
+    path.write_text(told.model_dump_json())
+    assert rescore(repository, tmp_path / "0.json", references, secret=True) == []
+    edit(path.parent, "result.json", lambda c: official(c).update(gIoU=[0.0, 0.0, 0.5], cIoU=[0.0, None, None]))
+    faults = rescore(repository, tmp_path / "0.json", references, secret=True)
+    assert len(faults) >= 2
+    assert all("found" not in fault for fault in faults)
+    assert any(fault.endswith("scores, all, gIoU: stated 0.0") for fault in faults), faults
+
+
 def test_a_row_of_another_truth_is_not_compared(repository, tmp_path, references):
     edit(next(repository.glob("Team__Model-A/*")), "result.json", lambda c: c.update(dataset_sha256="1" * 64))
     with pytest.raises(DataNotFoundError, match="1 of another ground truth"):
@@ -220,80 +313,31 @@ def test_a_folder_of_the_first_form_is_still_read(record, tmp_path):
     assert validate(tmp_path / "results") == []
 
 
-def test_every_group_has_a_page_of_its_own(tmp_path, references):
-    groups = References(
-        (
-            Reference(r.sample_id, r.segmentation, category=("机场", "桥", "sea port")[n % 3])
-            for n, r in enumerate(references.values())
-        ),
-        "toy",
-    )
-    (tmp_path / "p.json").write_bytes(make_predictions(groups))
-    opened = open_predictions(tmp_path / "p.json")
-    record = score_predictions(opened, groups, config="toy", split="test", hidden=False, resamples=20).record
-    write_entry(tmp_path / "results", entry_of(record))
-    write_site(read_repository(tmp_path / "results"), tmp_path / "site")
-    pages = sorted((tmp_path / "site").glob("table-toy-test-segearth-r1-category-*.html"))
-    assert len(pages) == 3
-    assert len({re.search(r"<h1>.*?questions \((.*?)\)", page.read_text(), re.DOTALL).group(1) for page in pages}) == 3
-    assert pages[-1].name == "table-toy-test-segearth-r1-category-sea-port.html"
-
-
-def test_a_site_does_not_write_one_page_over_another(record, tmp_path):
-    one, other = entry_of(record), entry_of(record, "Model B")
-    with pytest.raises(EarthReasonError, match="two pages of the site would be called model-same.html"):
-        write_site([replace(one, id="same"), replace(other, id="same")], tmp_path / "site")
-    assert not (tmp_path / "site").exists()
-
-
 def test_a_repository_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(DataNotFoundError):
         validate(tmp_path / "nowhere")
 
 
-class Links(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def handle_starttag(self, tag, attributes):
-        self.found += [value for name, value in attributes if name in ("href", "src")]
-
-
-def test_the_static_site_is_whole_links_hold_and_text_is_escaped(repository, tmp_path):
-    pages = write_site(read_repository(repository), tmp_path / "site")
-    files = list((tmp_path / "site").glob("*.html"))
-    assert len(files) == pages > 10
-    for page in files:
-        text = page.read_text()
-        assert "<b>" not in text.replace("Model &lt;b&gt;", "")
-        links = Links()
-        links.feed(text)
-        for link in links.found:
-            if not re.match("https?:|#", link):
-                assert (tmp_path / "site" / link).is_file(), f"{page.name} links to {link}"
-    index = (tmp_path / "site" / "index.html").read_text()
-    assert "Model A" in index
-    assert "<form" not in index
-
-
-def test_a_site_is_not_written_over_another(repository, tmp_path):
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "x").touch()
-    with pytest.raises(EarthReasonError, match="not an empty folder"):
-        write_site(read_repository(repository), tmp_path / "site")
-    with pytest.raises(EarthReasonError, match="no result"):
-        write_site([], tmp_path / "other")
-
-
-# --- the Hub ---------------------------------------------------------------------------------------------------------
-
-
 def test_the_hub_yaml_has_its_required_keys_and_our_scores(repository):
-    entry = read_repository(repository)[0]
-    told = yaml.safe_load(eval_results_yaml([(entry.record, entry.date)], "https://board.example", "some/dataset"))
-    giou = entry.record.estimate("segearth-r1", "all", "gIoU").value
+    row = next(read_repository(repository))
+    told = yaml.safe_load(eval_results_yaml([(row.record, row.date)], "https://board.example", "some/dataset"))
+    giou = row.record.estimate("segearth-r1", "all", "gIoU").value
     assert told[0]["dataset"] == {"id": "some/dataset", "task_id": "test_giou"}
     assert told[0]["value"] == round(100 * giou, 2)
     assert told[0]["source"]["url"] == "https://board.example"
     assert told[1]["dataset"]["task_id"] == "test_ciou"
+
+
+def test_a_file_is_scored_again_on_the_split_of_its_row(tmp_path):
+    """The file does not say its split, which is not the official one."""
+    references = content_of("sample", "test", None, hidden=True).references
+    blank = [{"sample_id": name, "segmentation": None} for name in references]
+    (tmp_path / "p.json").write_text(json.dumps({"predictions": blank}))
+    words = ["result", str(tmp_path / "p.json"), "--out", str(tmp_path / "r"), "--team", "T", "--name", "M"]
+    made = CliRunner().invoke(app, [*words, "--training", "trained", "--config", "sample", "--split", "test"])
+    assert made.exit_code == 0, made.output
+    checked = CliRunner().invoke(app, ["validate", str(tmp_path / "r"), "--predictions", str(tmp_path / "p.json")])
+    assert (checked.exit_code, checked.stdout) == (0, "1 rows, no faults\n")
+    edit(tmp_path / "r", "result.json", better)
+    checked = CliRunner().invoke(app, ["validate", str(tmp_path / "r"), "--predictions", str(tmp_path / "p.json")])
+    assert checked.exit_code == 1

@@ -198,6 +198,10 @@ def test_guessing_tokens_is_slowed_down(client, board, settings):
     assert client.get("/api/submissions", headers=wrong).status_code == 429
     assert client.post("/sign-in", data={"token": "er_wrong"}).status_code == 429
     assert client.get("/api/board?split=toy/test").status_code == 200  # readers are not kept out
+    right = {"Authorization": f"Bearer {board['beta']}"}  # nor is a team behind the same proxy
+    assert client.get("/api/submissions", headers=right).status_code == 200
+    assert client.post("/sign-in", data={"token": board["alpha"]}, follow_redirects=False).status_code == 303
+    assert client.get("/api/submissions", headers=wrong).status_code == 429
 
 
 def test_tokens_are_found_by_hash_and_compared_in_constant_time(database, board, monkeypatch):

@@ -279,7 +279,7 @@ def test_serve_is_one_command_and_starts_again_what_ends(programs, prepared, ref
     supervisor = programs.start("serve", "--port", str(programs.port))
     programs.wait()
     children = subprocess.run(["pgrep", "-P", str(supervisor.pid)], capture_output=True, text=True, check=True).stdout
-    assert len(children.split()) == 2  # web and worker
+    assert len(children.split()) == 3  # web, notifier and worker
     for child in children.split():
         os.kill(int(child), signal.SIGKILL)
     submission_id = submit(programs.address, prepared[0], make_predictions(references), tmp_path)

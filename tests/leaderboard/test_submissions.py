@@ -142,13 +142,15 @@ def test_a_corrected_truth_scores_everything_again_and_keeps_the_old_result(hand
         assert session.query(ScoredResult).count() == 2
 
 
-def test_hidden_splits_tell_no_samples_small_groups_or_more_than_four_decimals(hand, references):
+def test_hidden_splits_tell_no_samples_no_groups_and_whole_per_cent(hand, references):
     submission_id = hand.published(make_predictions(references))
     told = hand.get(submission_id, team=None).json()["result"]
-    assert {subset["key"] for subset in told["subsets"]} == {"all", "target: present"}
+    assert {subset["key"] for subset in told["subsets"]} == {"all"}
+    figures = {name: set(scores["scores"]["all"]) for name, scores in told["protocols"].items()}
+    assert figures == {"segearth-r1": {"gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc"}, "native": {"gIoU", "cIoU"}}
     for scores in told["protocols"].values():
         for cells in scores["scores"].values():
-            assert all(n is None or n == round(n, 4) for cell in cells.values() for n in cell)
+            assert all(n is None or n == round(n, 2) for cell in cells.values() for n in cell)
     answer = hand.client.get(f"/api/submissions/{submission_id}/samples.csv", headers=hand.headers())
     assert answer.status_code == 403
     assert hand.client.get(f"/pictures/{submission_id}/0-truth.jpg").status_code == 404
@@ -255,6 +257,7 @@ def test_an_upload_that_takes_over_an_hour_is_taken_when_it_began_in_time(hand, 
         ({"model": "m", "training": "trained", "paper": "javascript:alert(1)"}, "paper"),
         ({"model": "m\u202egnp", "training": "trained"}, "model"),
         ({"model": "m", "training": "trained", "parameters_millions": float("1e12")}, "parameters"),
+        ({"model": "m", "training": "trained", "parameters_millions": 1e-300}, "parameters"),  # spoils a plot by size
         ({"model": "m", "training": "trained", "rank": 1}, "rank"),
     ],
 )
@@ -272,3 +275,11 @@ def test_what_the_server_keeps_is_the_file_itself(hand, references, database):
     with database.read() as session:
         kept = session.get(Upload, hashlib.sha256(content).hexdigest())
         assert kept.content == content
+
+
+def test_a_file_that_was_only_announced_is_not_called_submitted(hand, references):
+    content = make_predictions(references)
+    assert hand.announce(content).json()["notice"] is None
+    assert (
+        hand.announce(content).json()["notice"].startswith("this file was announced before, and has yet to be uploaded")
+    )

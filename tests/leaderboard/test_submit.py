@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import threading
 import time
 
@@ -285,3 +286,55 @@ def test_an_upload_states_its_length_and_reports_every_byte(board_server, tmp_pa
     assert "Transfer-Encoding" not in request.headers
     assert request.data == content
     assert reported == [262_144, 524_288, 768_000]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://[::1", "not a URL"),
+        ("https://board.example:port", "not a URL"),
+        ("https://ada:geheim@board.example", "has no user"),
+        ("https://board.example/?page=2", "has no user, `?`"),
+        ("https://board.example/#top", "has no user, `?`"),
+        ("http://ada:geheim@board.example", "has no user"),
+    ],
+)
+def test_a_wrong_address_is_one_line_without_its_password(predictions, url, said):
+    words = f"--training zero-shot --server {url} --config toy --split open".split()
+    failed = CliRunner().invoke(app, ["submit", str(predictions), "--name", "Model A", *words]).exception
+    assert isinstance(failed, EarthReasonError)
+    assert said in str(failed)
+    assert "geheim" not in str(failed)
+
+
+@pytest.mark.parametrize("token", ["er_\u00e4", "er_a b", "er_a\nb", "\u2018er_a\u2019"])
+def test_a_token_that_cannot_be_one_is_refused_at_once_and_not_shown(command, predictions, monkeypatch, token):
+    monkeypatch.setenv("EARTHREASON_TOKEN", token)
+    began = time.monotonic()
+    failed = command(predictions).exception
+    assert isinstance(failed, EarthReasonError)
+    assert "copy it again" in str(failed)
+    assert token not in str(failed)
+    assert time.monotonic() - began < 5
+
+
+def test_a_server_without_tls_is_not_asked_again(server):
+    client = BoardClient(server.replace("http://", "https://"), pause=60)
+    with pytest.raises(ServerError, match="does not answer"):
+        client.splits()
+
+
+def test_a_server_that_never_answers_is_given_up(monkeypatch):
+    monkeypatch.setattr("earthreason.board_client._TIMEOUT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        with pytest.raises(ServerError, match="does not answer"):
+            BoardClient(f"http://127.0.0.1:{silent.getsockname()[1]}", pause=0.05).splits()
+    assert time.monotonic() - began < 3  # eight attempts would take four seconds
+
+
+def test_a_card_is_read_before_anything_is_sent(command, predictions, tmp_path):
+    (tmp_path / "card.json").write_text("[")
+    failed = command(predictions, "--card", str(tmp_path / "card.json"))
+    assert "card.json: not JSON" in str(failed.exception)
+    assert "questions answered" not in failed.stderr

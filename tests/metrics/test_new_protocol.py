@@ -1,10 +1,12 @@
 """A new protocol is one file with one registration, tested on a copy of the package with one more file."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from earthreason.metrics.protocols import NATIVE, PROTOCOLS, get_protocol
+from earthreason.data.configs import CONFIGS
+from earthreason.metrics.protocols import NATIVE, PROTOCOLS, get_protocol, protocol_of
 from earthreason.metrics.protocols.base import register
 from tests.copied_package import CopiedPackage
 
@@ -63,6 +65,38 @@ def test_a_taken_name_is_refused():
     with pytest.raises(ValueError, match="already a protocol 'native'"):
         register(NATIVE)
     assert list(PROTOCOLS.items()) == before
+
+
+def test_a_config_of_another_protocol_is_refused():
+    before = list(PROTOCOLS.items())
+    with pytest.raises(ValueError, match="'lasers' has the config 'lasers' already"):
+        register(replace(NATIVE, name="other", configs=("mine", "lasers")))
+    assert list(PROTOCOLS.items()) == before
+
+
+def test_the_configs_of_protocols_are_configurations():
+    assert {config for protocol in PROTOCOLS.values() for config in protocol.configs} <= CONFIGS.keys()
+
+
+@pytest.mark.parametrize(
+    ("config", "protocol"),
+    [
+        ("default", "segearth-r1"),
+        ("sample", "segearth-r1"),
+        ("rrsis-d", "rrsis-d"),
+        ("refsegrs", "rrsis-d"),
+        ("reasonseg", "lisa"),
+        ("gres", "lisa"),
+        ("lasers", "lasers"),
+        ("geoseg-bench", "geoseg-bench"),
+        ("drseg", "drseg"),
+        ("earthreason-fs-5shot", "geo-r1"),
+        ("risbench", "segearth-r1"),  # CroBIM's evaluator is not public
+        ("made-up", "segearth-r1"),
+    ],
+)
+def test_a_config_is_scored_as_its_authors_do(config, protocol):
+    assert protocol_of(config).name == protocol
 
 
 def test_a_protocol_is_looked_up_by_name_or_passed_through():

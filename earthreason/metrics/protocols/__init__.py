@@ -28,6 +28,12 @@ SEGEARTH_R1 = PROTOCOLS["segearth-r1"]
 NATIVE = PROTOCOLS["native"]
 DEFAULT_PROTOCOL = SEGEARTH_R1.name
 
+
+def protocol_of(config: str) -> Protocol:
+    """Return the protocol by which the authors of a configuration score it; the default one if they published none."""
+    return next((protocol for protocol in PROTOCOLS.values() if config in protocol.configs), SEGEARTH_R1)
+
+
 __all__ = [
     "DEFAULT_PROTOCOL",
     "NATIVE",
@@ -39,5 +45,6 @@ __all__ = [
     "View",
     "get_protocol",
     "get_protocols",
+    "protocol_of",
     "register",
 ]

@@ -57,6 +57,7 @@ class Protocol:
             predicted mask is repeated if there are too few, and those after the last true mask are left out.
         ignore: whether the pixels that the ground truth ignores count nowhere; else they are background.
         rank: position in lists of protocols, lowest first.
+        configs: configurations of `load_dataset` whose authors score by these rules; see `protocol_of`.
         questions: questions of a sample that are scored; `random` draws one per sample from a seed.
         both_empty_iou: IoU where neither the prediction nor the target has a pixel on the grid.
         empty_answer_needed: whether `both_empty_iou` is only for answers that are empty at their own size; a mask that
@@ -83,6 +84,7 @@ class Protocol:
     unit: Unit = "question"
     ignore: bool = False
     rank: int = 1000
+    configs: tuple[str, ...] = ()
     questions: QuestionPolicy = "first"
     both_empty_iou: float = 1.0
     empty_answer_needed: bool = False
@@ -114,10 +116,13 @@ def register(protocol: Protocol) -> Protocol:
     """Add a protocol to `PROTOCOLS`.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken, or another protocol has one of the configurations.
     """
     if protocol.name in PROTOCOLS:
         raise ValueError(f"there is already a protocol {protocol.name!r}")
+    for other in PROTOCOLS.values():
+        if shared := sorted({*protocol.configs} & {*other.configs}):
+            raise ValueError(f"protocol {protocol.name!r}: {other.name!r} has the config {shared[0]!r} already")
     in_order = sorted([*PROTOCOLS.values(), protocol], key=lambda each: each.rank)
     PROTOCOLS.clear()
     PROTOCOLS.update({each.name: each for each in in_order})

@@ -8,6 +8,7 @@ register(
         name="drseg",
         title="DRSeg (PixDLM)",
         rank=100,
+        configs=("drseg",),
         paper="PixDLM, arXiv 2604.15670",
         evaluator="github.com/XIEFOX/PixDLM, eval.py validate",
         grid=Grid("native"),

@@ -8,6 +8,7 @@ register(
         name="geo-r1",
         title="Geo-R1",
         rank=40,
+        configs=("earthreason-fs", "earthreason-fs-1shot", "earthreason-fs-5shot", "earthreason-fs-10shot"),
         paper="Geo-R1, arXiv 2509.21976",
         evaluator="github.com/Geo-R1/geo-r1, run_scripts/test_gres_eval.py",
         grid=Grid("native"),

@@ -8,6 +8,7 @@ register(
         name="geoseg-bench",
         title="GeoSeg-Bench (UniGeoSeg)",
         rank=90,
+        configs=("geoseg-bench",),
         paper="UniGeoSeg, arXiv 2511.23332",
         evaluator="github.com/MiliLab/UniGeoSeg, unigeoseg/eval_and_test/eval.py, dataset_type RSRS",
         grid=Grid("letterbox", 512),

@@ -8,6 +8,7 @@ register(
         name="lasers",
         title="LaSeRS (SegEarth-R2)",
         rank=80,
+        configs=("lasers",),
         paper="SegEarth-R2, arXiv 2512.20013",
         evaluator="github.com/earth-insights/SegEarth-R2, segearth_r2/eval/eval.py",
         grid=Grid("corner", 1024),

@@ -8,6 +8,7 @@ register(
         name="lisa",
         title="LISA / ReasonSeg",
         rank=50,
+        configs=("reasonseg", "gres"),  # GRES: LISAt's eval_lisat.py has the same rules
         paper="LISA, arXiv 2308.00692",
         evaluator="github.com/dvlab-research/LISA, train_ds.py validate",
         grid=Grid("native"),

@@ -8,6 +8,7 @@ register(
         name="rrsis-d",
         title="RRSIS-D (LAVT, RMSIN)",
         rank=70,
+        configs=("rrsis-d", "refsegrs"),  # RefSegRS: the evaluate of its own train.py has the same rules
         paper="RMSIN, arXiv 2312.12470",
         evaluator="github.com/Lsan2401/RMSIN, test.py",
         grid=Grid("stretch", 480),
