@@ -129,7 +129,7 @@ def test_either_order_of_two_models_is_one_computation(hand, ids, monkeypatch):
 
 
 def test_many_different_pages_are_refused_and_kept_pages_are_not(settings, database, board, monkeypatch):
-    few = settings.model_copy(update={"drawing_seconds": 0.01, "drawing_share": 0.0001})
+    few = settings.model_copy(update={"drawing_seconds": 0.01, "drawing_share": 1e-6})
     with TestClient(create_app(few, database), raise_server_exceptions=False) as client:
         client.app.state.board.drawing._pause = 0.0
         home = client.get("/?split=toy/open")
