@@ -45,10 +45,10 @@ def refresh(session: Session, submission_id: str) -> None:
     """Write the row of a submission anew, or remove it if it is not public, and log the change."""
     submission = session.get_one(Submission, submission_id)
     log_change(session, submission.split.key, submission_id)
-    models = {_model_of(session, submission_id)}
+    before = _model_of(session, submission_id)
     _unlist(session, [submission_id])
     _list_public(session, Lister(session), select(Submission).where(Submission.id == submission_id))
-    for model in {*models, _model_of(session, submission_id)} - {None}:
+    for model in {before, _model_of(session, submission_id)} - {None}:
         log_change(session, model, submission_id)  # the pages of its other results name this one
 
 

@@ -73,6 +73,4 @@ def list_results(entries: Sequence[BoardEntry]) -> ModelResults:
 def _result_of(entry: BoardEntry) -> ModelResult:
     record = entry.record
     estimate = record.estimate(record.main_protocol, ALL, GIOU.name)
-    return ModelResult(
-        entry.id, f"{record.config}/{record.split}", entry.date, estimate and estimate.value, record.decimals
-    )
+    return ModelResult(entry.id, record.split_key, entry.date, estimate and estimate.value, record.decimals)

@@ -217,6 +217,11 @@ class ResultRecord(BaseModel):
         return self
 
     @property
+    def split_key(self) -> str:
+        """Config and split in one name, `config/split`."""
+        return f"{self.config}/{self.split}"
+
+    @property
     def hides_labels(self) -> bool:
         """Whether the result is reduced to what a split with hidden labels shows."""
         return self.decimals is not None

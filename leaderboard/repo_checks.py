@@ -27,7 +27,7 @@ class _Pages:
             yield f"the same row as {first}"
             return
         record, links = entry.record, StaticLinks()
-        split = f"{record.config}/{record.split}"
+        split = record.split_key
         pages: list[tuple[str, object]] = [(links.model(entry.id), folder)]
         for protocol, scored in record.protocols.items():
             first_page = links.board(BoardQuery(split, protocol)).removesuffix(".html")
@@ -66,7 +66,7 @@ def validate(root: Path) -> list[str]:
             continue
         faults.extend(f"{folder}: {fault}" for fault in _name_faults(entry, folder))
         faults.extend(f"{folder}: {fault}" for fault in pages.faults_of(entry, folder))
-        splits.setdefault(f"{entry.record.config}/{entry.record.split}", []).append((folder, entry.record))
+        splits.setdefault(entry.record.split_key, []).append((folder, entry.record))
     for split, rows in splits.items():
         faults += [
             f"{folder}: scored against another ground truth of {split} than the others"

@@ -65,6 +65,7 @@ def result(
 
     Example: python -m leaderboard result preds.json --out results --team "Earth Lab" --name "My model" ...
     """
+    from earthreason.data.schema import short_split
     from earthreason.metrics.protocols import get_protocol, protocol_of
     from earthreason.predictions.reader import open_predictions
     from leaderboard.board import BoardEntry
@@ -88,12 +89,11 @@ def result(
         }
     )
     config, split = chosen_split(opened.info, config, split)
-    name_of_split = "val" if split == "validation" else split  # as `earthreason submit` calls it
     main = protocol_of(config) if protocol is None else get_protocol(protocol)
     with stderr().status("scoring"):
         references = load_truth(opened.info, ground_truth, config, split, data_dir)
         record = score_predictions(
-            opened, references, config=config, split=name_of_split, hidden=hidden, main=main
+            opened, references, config=config, split=short_split(split), hidden=hidden, main=main
         ).record
     today = datetime.now(UTC).timestamp()
     folder = write_entry(out, BoardEntry("", check_team_name(team), metadata.public(), record, today))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,6 +12,7 @@ from earthreason.metrics.scores import METRICS
 from leaderboard.records import ALL, Name, ResultRecord, ScoreEstimate, Text
 
 _ROUNDING = 1e-4
+_NAME, _TEXT = TypeAdapter(Name), TypeAdapter(Text)
 
 
 def faults_of(record: ResultRecord) -> Iterator[str]:
@@ -61,10 +61,10 @@ def _score_faults(place: str, cells: dict[str, ScoreEstimate], decimals: int | N
 def _text_faults(record: ResultRecord) -> Iterator[str]:
     """Check the texts of a result as those of a submission are checked; they become names of pages."""
     for place, text in (("config", record.config), ("split", record.split), ("earthreason", record.earthreason)):
-        if "/" in text or not _fits(Name, text):
+        if "/" in text or not _fits(_NAME, text):
             yield f"{place}: must be 1 to 80 characters that show, without a slash"
     for subset in record.subsets:
-        if not all(_fits(Text, text) for text in (subset.key, subset.breakdown, subset.group)):
+        if not all(_fits(_TEXT, text) for text in (subset.key, subset.breakdown, subset.group)):
             yield f"the subset {subset.key!r} has characters that show nothing"
     repeated = [key for key, times in Counter(subset.key for subset in record.subsets).items() if times > 1]
     if repeated:
@@ -72,13 +72,13 @@ def _text_faults(record: ResultRecord) -> Iterator[str]:
     for name, reason in record.not_scored.items():
         if name not in PROTOCOLS:
             yield f"not_scored: unknown protocol {name!r}"
-        elif not _fits(Text, reason):
+        elif not _fits(_TEXT, reason):
             yield f"not_scored: the reason for {name} is over 1,000 characters, or some of them show nothing"
 
 
-def _fits(kind: Any, text: str) -> bool:
+def _fits(kind: TypeAdapter[str], text: str) -> bool:
     try:
-        TypeAdapter(kind).validate_python(text)
+        kind.validate_python(text)
     except ValidationError:
         return False
     return True

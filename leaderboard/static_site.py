@@ -166,7 +166,7 @@ def _write_models(
         names.add(links.model(entry.id))
         _write_new(folder / links.record(entry.id), entry.record.model_dump_json(indent=1))
         lister.add(entry.facts, entry.record.model_dump(mode="json"))
-        split = f"{entry.record.config}/{entry.record.split}"
+        split = entry.record.split_key
         known = choices.setdefault(split, SplitChoice(split, entry.record.hides_labels, entry.record.main_protocol))
         if known.main_protocol != entry.record.main_protocol:
             both = " and ".join(sorted((known.main_protocol, entry.record.main_protocol)))

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import secrets
 import time
-import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +14,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError, describe_validation_error
+from leaderboard.board import fold
 from leaderboard.records import Name
 from leaderboard.tables import INVITATION, MOST_NUMBER, Link, Member, SignIn, Team, Token
 
@@ -85,14 +85,10 @@ def find_team(session: Session, name: str) -> Team | None:
 
     The names are compared here, because SQLite knows only those of ASCII.
     """
-    wanted = _same(name)
+    wanted = fold(name)
     teams = session.execute(select(Team.id, Team.name).order_by(Team.id))
-    found = next((number for number, known in teams if _same(known) == wanted), None)
+    found = next((number for number, known in teams if fold(known) == wanted), None)
     return None if found is None else session.get(Team, found)
-
-
-def _same(name: str) -> str:
-    return unicodedata.normalize("NFKC", " ".join(name.split())).casefold()
 
 
 def create_token(session: Session, team: str | None, scope: Scope = "submit") -> tuple[int, str]:

@@ -20,6 +20,7 @@ from earthreason.metrics.protocols import NATIVE, get_protocol, protocol_of
 from earthreason.metrics.references import References, write_references
 from earthreason.metrics.scores import N_ACC, T_ACC
 from earthreason.reports.rules import describe_rules
+from leaderboard.engines.requirements import pin_requirements
 from leaderboard.engines.scoring import Column, PhaseFacts, columns_for
 from leaderboard.hidden import DECIMALS, count_cases, ignores_pixels
 from leaderboard.settings import Settings
@@ -136,7 +137,8 @@ class Bundle:
         self._archive.writestr(info, content)
 
     def put_judge(self) -> None:
-        """Add `earthreason` and the modules of the leaderboard that score."""
+        """Add `earthreason`, the modules of the leaderboard that score, and `requirements.txt`, which they need."""
+        self.put("requirements.txt", "\n".join(pin_requirements()) + "\n")
         for path in sorted((_ROOT / "earthreason").rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 self.put(str(path.relative_to(_ROOT)), path.read_bytes())

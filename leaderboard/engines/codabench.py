@@ -62,7 +62,6 @@ def _scoring_program() -> bytes:
     with Bundle(buffer) as program:
         program.put("metadata.yaml", "command: python3 /app/program/score.py /app/input /app/output\n")
         program.put("score.py", _SCORE_PROGRAM)
-        program.put("requirements.txt", "\n".join(pin_requirements()) + "\n")
         program.put_judge()
     return buffer.getvalue()
 

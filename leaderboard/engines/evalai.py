@@ -16,7 +16,6 @@ from earthreason.files import private_path
 from leaderboard.accepted import DESCRIPTION, ENDINGS
 from leaderboard.engines.bundles import Bundle, Phase, columns_of_phases, logo, pages_of, truth_bytes
 from leaderboard.engines.evalai_script import PHASES
-from leaderboard.engines.requirements import pin_requirements
 from leaderboard.hidden import DECIMALS
 
 _ENDLESS = timedelta(days=3650)
@@ -46,7 +45,6 @@ def _evaluation_script(phases: list[Phase]) -> bytes:
     with Bundle(buffer) as script:
         script.put("__init__.py", _EVALUATION_SCRIPT)
         script.put(PHASES, json.dumps({phase.split: asdict(phase.facts) for phase in phases}))
-        script.put("requirements.txt", "\n".join(pin_requirements()) + "\n")
         script.put_judge()
     return buffer.getvalue()
 

@@ -22,45 +22,10 @@ from leaderboard.web.forms import SIGN_IN, SMALL_FORM, Fault, Number, keeping_fi
 from leaderboard.web.health import read_queue
 from leaderboard.web.joining import join_url
 from leaderboard.web.personal import FormKey, check_id, day_of, key_of_forms, personal, signed_in
-from leaderboard.web.state import Browser, Shared, State, browser_caller, get_state
+from leaderboard.web.state import Browser, Shared, State
 
 ADMIN = "/admin"
 _MOST_SHOWN = 200
-
-
-async def _show_again(request: Request, fault: Fault) -> Response | None:
-    state = get_state(request)
-    caller = await browser_caller(request, state)
-    return await _show(request, state, caller, fault) if caller is not None and caller.is_admin else None
-
-
-router = APIRouter(default_response_class=HTMLResponse, route_class=keeping_fields(_show_again))
-
-
-def require_admin(caller: Caller | None) -> Caller:
-    """Return an administrator.
-
-    Raises:
-        RefusedError: the caller is none.
-    """
-    if caller is None or not caller.is_admin:
-        raise RefusedError("only administrators may see this page; sign in with an administrator's token", status=403)
-    return caller
-
-
-async def admin_form(request: Request, caller: Browser, key: FormKey) -> Caller:
-    """Check that a form comes from an administrator."""
-    return require_admin(signed_in(request, caller, key))
-
-
-Admin = Annotated[Caller, Depends(admin_form)]
-
-
-@router.get(ADMIN)
-async def get_admin(request: Request, state: Shared, caller: Browser) -> Response:
-    if caller is None:
-        return RedirectResponse(SIGN_IN, status_code=303)
-    return await _show(request, state, require_admin(caller))
 
 
 async def _show(request: Request, state: State, caller: Caller, fault: Fault | None = None) -> Response:
@@ -106,6 +71,37 @@ def _read_disk(session: Session, database: Database) -> dict[str, int | None]:
         "free": usage.free,
         "total": usage.total,
     }
+
+
+router = APIRouter(
+    default_response_class=HTMLResponse, route_class=keeping_fields(lambda caller: caller.is_admin, _show)
+)
+
+
+def require_admin(caller: Caller | None) -> Caller:
+    """Return an administrator.
+
+    Raises:
+        RefusedError: the caller is none.
+    """
+    if caller is None or not caller.is_admin:
+        raise RefusedError("only administrators may see this page; sign in with an administrator's token", status=403)
+    return caller
+
+
+async def admin_form(request: Request, caller: Browser, key: FormKey) -> Caller:
+    """Check that a form comes from an administrator."""
+    return require_admin(signed_in(request, caller, key))
+
+
+Admin = Annotated[Caller, Depends(admin_form)]
+
+
+@router.get(ADMIN)
+async def get_admin(request: Request, state: Shared, caller: Browser) -> Response:
+    if caller is None:
+        return RedirectResponse(SIGN_IN, status_code=303)
+    return await _show(request, state, require_admin(caller))
 
 
 @router.post(ADMIN + "/splits", max_body_size=SMALL_FORM)

@@ -116,7 +116,8 @@ def _add_fault_handlers(app: FastAPI) -> None:
     async def http(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
         if error.status_code == 405:  # the framework names the methods of one route only
-            headers["Allow"] = ", ".join(_methods(app, request.url.path) or _with_head(headers.get("Allow", "GET")))
+            methods = _methods(app, request.url.path) or headers.get("Allow", "GET").split(", ")
+            headers["Allow"] = ", ".join(_with_head(methods))
         return tell(request, error.status_code, str(error.detail), headers)
 
     @app.exception_handler(UnavailableError)
@@ -148,13 +149,11 @@ def _too_large(request: Request) -> Response:
 def _methods(app: FastAPI, path: str) -> list[str]:
     """List the methods that the API has at a path."""
     described = app.openapi()["paths"].items()
-    found = [method.upper() for pattern, calls in described if compile_path(pattern)[0].match(path) for method in calls]
-    return _with_head(", ".join(found))
+    return [method.upper() for pattern, calls in described if compile_path(pattern)[0].match(path) for method in calls]
 
 
-def _with_head(allowed: str) -> list[str]:
+def _with_head(methods: list[str]) -> list[str]:
     """Add HEAD to listed methods if GET is one of them."""
-    methods = [method for method in allowed.split(", ") if method]
     return [*methods, "HEAD"] if "GET" in methods and "HEAD" not in methods else methods
 
 

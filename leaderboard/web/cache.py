@@ -184,15 +184,21 @@ class Board:
             return main_protocols(session)
 
     async def respond(
-        self, request: Request, key: object, shows: Collection[str], media_type: str, draw: Callable[[], str]
+        self,
+        request: Request,
+        key: object,
+        shows: Collection[str],
+        media_type: str,
+        draw: Callable[[], str],
+        more_headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Answer a request with a page, or with "not modified" if the browser has it.
 
         `key` holds only what the page depends on, so made-up parameters cost nothing. `shows` names the splits, rows
-        and models that the page shows; `draw` may add to it.
+        and models that the page shows; `draw` may add to it. `more_headers` are those of this kind of page.
         """
         page = await self.page(client_of(request), f"{request.url.path} {key}", shows, media_type, draw)
-        headers = {"ETag": page.etag, "Cache-Control": "no-cache"}
+        headers = {"ETag": page.etag, "Cache-Control": "no-cache", **(more_headers or {})}
         if matches(request.headers.get("if-none-match", ""), page.etag):
             return Response(status_code=304, headers=headers)
         for name in choose_packing(request.headers.get("accept-encoding", "")):

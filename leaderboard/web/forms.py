@@ -14,9 +14,9 @@ from fastapi.routing import APIRoute
 from earthreason.errors import EarthReasonError, describe_validation_error
 from leaderboard.submissions import RefusedError
 from leaderboard.tables import MOST_NUMBER
-from leaderboard.tokens import form_key
+from leaderboard.tokens import Caller, form_key
 from leaderboard.web.errors import status_of
-from leaderboard.web.state import COOKIE, browser_caller, get_state
+from leaderboard.web.state import COOKIE, State, browser_caller, get_state
 
 SIGN_IN, E_MAIL_FORM, JOIN = "/sign-in", "/sign-in/email", "/join"
 SMALL_FORM = 16 << 10
@@ -53,11 +53,14 @@ class Fault:
     given: Mapping[str, str]
 
 
-def keeping_fields(show: Callable[[Request, Fault], Awaitable[Response | None]]) -> type[FormRoute]:
+def keeping_fields(
+    may_see: Callable[[Caller], bool], show: Callable[[Request, State, Caller, Fault], Awaitable[Response]]
+) -> type[FormRoute]:
     """Make the routes of a page with several forms: after a fault the page comes again, with what was filled in.
 
     Args:
-        show: draws the page; None if its reader may not see it.
+        may_see: whether somebody may see the page.
+        show: draws the page.
     """
 
     class KeepingRoute(FormRoute):
@@ -68,12 +71,11 @@ def keeping_fields(show: Callable[[Request, Fault], Awaitable[Response | None]])
                 try:
                     return await handle(request)
                 except (EarthReasonError, RequestValidationError) as error:
-                    if request.method != "POST":
+                    state = get_state(request)
+                    caller = await browser_caller(request, state)
+                    if request.method != "POST" or caller is None or not may_see(caller):
                         raise
-                    answer = await show(request, await _read_fault(request, error))
-                    if answer is None:
-                        raise
-                    return answer
+                    return await show(request, state, caller, await _read_fault(request, error))
 
             return handle_keeping
 

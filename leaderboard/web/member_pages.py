@@ -20,35 +20,17 @@ from leaderboard.web.forms import SIGN_IN, SMALL_FORM, Fault, Number, keeping_fi
 from leaderboard.web.joining import join_url
 from leaderboard.web.limits import client_of
 from leaderboard.web.personal import FormKey, day_of, key_of_forms, personal, signed_in
-from leaderboard.web.state import COOKIE, Browser, Shared, State, browser_caller, get_state
+from leaderboard.web.state import COOKIE, Browser, Shared, State
 from leaderboard.webhooks import add_webhook, list_webhooks, remove_webhook
 
 TEAM = "/team"
 _MOST_TOKENS, _MOST_INVITATIONS, _SHOWN_MESSAGES = 20, 20, 10
 
 
-async def _show_again(request: Request, fault: Fault) -> Response | None:
-    state = get_state(request)
-    caller = await browser_caller(request, state)
-    if caller is None or caller.team_id is None:
-        return None
-    return await _show(request, state, caller, caller.team_id, fault)
-
-
-router = APIRouter(default_response_class=HTMLResponse, route_class=keeping_fields(_show_again))
-
-
-@router.get(TEAM)
-async def get_team(request: Request, state: Shared, caller: Browser) -> Response:
-    if caller is None:
-        return RedirectResponse(SIGN_IN, status_code=303)
-    if caller.team_id is None:
-        return RedirectResponse("/admin", status_code=303)
-    return await _show(request, state, caller, caller.team_id)
-
-
-async def _show(request: Request, state: State, caller: Caller, team_id: int, fault: Fault | None = None) -> Response:
+async def _show(request: Request, state: State, caller: Caller, fault: Fault | None = None) -> Response:
     """Render the page of a team; after a fault with what was filled in."""
+    assert caller.team_id is not None  # others are led elsewhere
+    team_id = caller.team_id
 
     def read(session: Session) -> dict[str, Any]:
         hooks = list_webhooks(session, team_id)
@@ -76,6 +58,20 @@ def _tokens(session: Session, team_id: int) -> list[Token]:
     """List the tokens of a team that are valid."""
     chosen = select(Token).where(Token.team_id == team_id, Token.revoked.is_(None)).order_by(Token.id)
     return list(session.scalars(chosen))
+
+
+router = APIRouter(
+    default_response_class=HTMLResponse, route_class=keeping_fields(lambda caller: caller.team_id is not None, _show)
+)
+
+
+@router.get(TEAM)
+async def get_team(request: Request, state: Shared, caller: Browser) -> Response:
+    if caller is None:
+        return RedirectResponse(SIGN_IN, status_code=303)
+    if caller.team_id is None:
+        return RedirectResponse("/admin", status_code=303)
+    return await _show(request, state, caller)
 
 
 def _own_token(session: Session, caller: Caller, number: int) -> Token:

@@ -55,9 +55,7 @@ async def get_feed(
             rows = session.scalars(newest.order_by(ListedRow.entry_id).limit(_FEED_ROWS)).all()
             return _atom(address, f"{state.settings.title} leaderboard, {chosen}", chosen, rows, created)
 
-    answer = await state.board.respond(request, (address, chosen), (chosen,), "application/atom+xml", show)
-    answer.headers.update(_OF_ALL)
-    return answer
+    return await state.board.respond(request, (address, chosen), (chosen,), "application/atom+xml", show, _OF_ALL)
 
 
 def _atom(address: str, title: str, split: str, rows: Sequence[ListedRow], created: float) -> str:
@@ -99,14 +97,12 @@ async def get_badge(request: Request, state: Shared, submission_id: ShownId) -> 
             value = percent(None if estimate is None else estimate.value, digits(record))
             return draw_badge(f"{state.settings.title} {_short(record)}", f"gIoU {value}")
 
-    answer = await state.board.respond(request, submission_id, (submission_id,), "image/svg+xml", show)
-    answer.headers.update(_OF_ALL)
-    return answer
+    return await state.board.respond(request, submission_id, (submission_id,), "image/svg+xml", show, _OF_ALL)
 
 
 def _short(record: ResultRecord) -> str:
     """Name a split without the config of the official release."""
-    return record.split if record.config == DEFAULT_CONFIG else f"{record.config}/{record.split}"
+    return record.split if record.config == DEFAULT_CONFIG else record.split_key
 
 
 def draw_badge(label: str, value: str) -> str:
@@ -146,9 +142,7 @@ async def get_embedded(request: Request, state: Shared, submission_id: ShownId) 
             entry = _entry(session, submission_id)
             return draw("embed.html", LINKS, state.settings.title, **_shown(entry))
 
-    answer = await state.board.respond(request, submission_id, (submission_id,), "text/html", show)
-    answer.headers.update(_FRAMED)
-    return answer
+    return await state.board.respond(request, submission_id, (submission_id,), "text/html", show, _FRAMED)
 
 
 @router.get("/models/{submission_id}/share")
@@ -162,9 +156,7 @@ async def get_shared(request: Request, state: Shared, address: Address, submissi
             values = {"address": address, "citation": citation, "short": _short(entry.record), **_shown(entry)}
             return draw("share.html", LINKS, state.settings.title, **values)
 
-    answer = await state.board.respond(request, (address, submission_id), (submission_id,), "text/html", show)
-    answer.headers.update(_FRAMING)
-    return answer
+    return await state.board.respond(request, (address, submission_id), (submission_id,), "text/html", show, _FRAMING)
 
 
 def _shown(entry: BoardEntry) -> dict[str, Any]:
@@ -172,7 +164,7 @@ def _shown(entry: BoardEntry) -> dict[str, Any]:
     return {
         "entry": entry,
         "record": record,
-        "split": f"{record.config}/{record.split}",
+        "split": record.split_key,
         "estimate": record.estimate(record.main_protocol, ALL, GIOU.name),
         "protocol": get_protocol(record.main_protocol),
     }
@@ -183,7 +175,7 @@ def cite(entry: BoardEntry, title: str, url: str) -> str:
     year, record = entry.date[:4], entry.record
     name = re.sub(r"[^a-z0-9]+", "", fold(entry.model))[:_KEY_NAME] or "row"
     facts = {
-        "title": f"{{{_escape_bibtex(entry.model)}}} on {_escape_bibtex(f'{record.config}/{record.split}')}, "
+        "title": f"{{{_escape_bibtex(entry.model)}}} on {_escape_bibtex(record.split_key)}, "
         f"{{{_escape_bibtex(title)}}} leaderboard",
         "author": f"{{{_escape_bibtex(entry.team)}}}",
         "year": year,

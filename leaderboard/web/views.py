@@ -118,7 +118,7 @@ def record_view(record: ResultRecord) -> dict[str, Any]:
 
 
 def _table_of(record: ResultRecord) -> BoardQuery:
-    return BoardQuery.of_split(f"{record.config}/{record.split}", record.main_protocol)
+    return BoardQuery.of_split(record.split_key, record.main_protocol)
 
 
 def entry_view(entry: BoardEntry, results: ModelResults) -> dict[str, Any]:

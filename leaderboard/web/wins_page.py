@@ -48,11 +48,11 @@ async def get_wins(request: Request, state: Shared, query: Resolved) -> Response
 def _compare(session: Session, query: BoardQuery, rows: list[RowFacts]) -> dict[str, Any]:
     """Compare the rows by the counts that the board keeps of the detailed protocols."""
     found = (
-        select(Submission.id, ScoredResult)
+        select(Submission.id, ScoredResult.counts)
         .join(ScoredResult, ScoredResult.submission_id == Submission.id)
         .where(Submission.id.in_([row.id for row in rows]), ScoredResult.generation == Submission.generation)
     )
-    details = {key: read_details(result.counts, query.protocol) for key, result in session.execute(found)}
+    details = {key: read_details(counts, query.protocol) for key, counts in session.execute(found)}
     kept = [(row, scored) for row in rows if (scored := details.get(row.id)) is not None]
     if not kept:
         return {"models": []}

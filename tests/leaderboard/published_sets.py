@@ -11,9 +11,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from PIL import Image
 from pycocotools import mask as coco
+from typer.testing import CliRunner
 
+from leaderboard.cli import app
 from tests.data.fakes import drseg, geoseg_bench, lasers
 from tests.data.golden_metrics.select_pairs import STORED, TENTHS
 
@@ -170,3 +173,14 @@ GEOSEG_BENCH = PublishedSet(
     _unigeoseg(),
 )
 PUBLISHED = (RRSIS_D, LASERS, DRSEG, GEOSEG_BENCH)
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """A function that runs the leaderboard's command and returns its result."""
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def call(*words):
+        return CliRunner().invoke(app, [str(word) for word in words])
+
+    return call

@@ -4,29 +4,15 @@ import json
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 from earthreason.errors import DataNotFoundError, EarthReasonError
-from leaderboard.cli import app
 from leaderboard.records import parse_result
 from tests.leaderboard.published_sets import DRSEG, LASERS, PUBLISHED, RRSIS_D
+from tests.leaderboard.published_sets import run as run
 from tests.leaderboard.test_engines import run_program, unpack
 
 FLOAT32 = 1e-7
 """Some evaluators divide and add in single precision."""
-
-
-# --- without a server ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def run(monkeypatch):
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def call(*words):
-        return CliRunner().invoke(app, [str(word) for word in words])
-
-    return call
 
 
 @pytest.fixture

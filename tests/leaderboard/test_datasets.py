@@ -7,19 +7,18 @@ import re
 import numpy as np
 import pytest
 from sqlalchemy import text
-from typer.testing import CliRunner
 
 from earthreason.board_client import blank_references, check_predictions
 from earthreason.errors import PredictionsError, UnknownNameError
 from earthreason.masks.rle import encode_mask
 from earthreason.metrics.references import Reference, References
 from earthreason.predictions.reader import open_predictions
-from leaderboard.cli import app
 from leaderboard.database import Database
 from leaderboard.hidden import bits_of_split, hide_labels
 from leaderboard.scoring import score_predictions
 from leaderboard.splits import SplitContent, bits_of, content_of, get_split, put_split
 from tests.leaderboard.published_sets import DRSEG, GEOSEG_BENCH, LASERS, PUBLISHED, RRSIS_D, encode
+from tests.leaderboard.published_sets import run as run
 from tests.leaderboard.toys import sign_in
 
 FLOAT32 = 1e-7
@@ -278,16 +277,6 @@ def test_intervals_of_several_questions_about_an_image_are_those_of_as_many_imag
 
 
 # --- commands and tables ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def run(monkeypatch):
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def call(*words):
-        return CliRunner().invoke(app, [str(word) for word in words])
-
-    return call
 
 
 def test_an_unknown_protocol_is_refused_before_the_data_is_read(run, database, database_url, monkeypatch, tmp_path):
