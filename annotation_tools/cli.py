@@ -162,7 +162,7 @@ def adjudicate(
         soft_wrap=True,
     )
     for entry in waiting[:_LISTED]:
-        console.print(f"  {entry.drawing.image}: {entry.reason}", soft_wrap=True, markup=False)
+        console.print(f"  {entry.drawing.task}: {entry.reason}", soft_wrap=True, markup=False)
     if len(waiting) > _LISTED:
         console.print(f"  ... and {len(waiting) - _LISTED} more")
     if waiting:

@@ -1,10 +1,12 @@
-"""The mask that a person or a model drew on an image; every annotation format is read into this type."""
+"""The mask that a person or a model drew for a task; every annotation format is read into this type."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +17,10 @@ from earthreason.types import RLE
 
 @dataclass(frozen=True)
 class Drawing:
-    """A mask of an image.
+    """A mask drawn for a task.
 
     Attributes:
-        image: task ID, which is the stem of the picture's file name.
+        task: task ID.
         segmentation: mask at the image's own size, without foreground if the image has no target.
         category: category of the target, None if not stated.
         annotator: name of the annotator, empty if unknown.
@@ -27,9 +29,10 @@ class Drawing:
         tool: program with which the mask was drawn, and its version.
         version: version number, increased when the same person saves a change.
         key: ID of the drawing in its tool, so that a second import replaces it.
+        targets: masks of separate targets, whose union is `segmentation`; None if they are not kept apart.
     """
 
-    image: str
+    task: str
     segmentation: RLE
     category: str | None = None
     annotator: str = ""
@@ -38,6 +41,19 @@ class Drawing:
     tool: str = ""
     version: int = 1
     key: str = ""
+    targets: list[RLE] | None = None
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Drawing:
+        """Read a stored row; earlier versions stored the task as `image`.
+
+        Raises:
+            TypeError: the row has other columns.
+        """
+        columns = dict(row)
+        if "image" in columns:
+            columns["task"] = columns.pop("image")
+        return cls(**columns)
 
     @property
     def height(self) -> int:
@@ -68,21 +84,24 @@ class Drawing:
 
     @property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that identify mask, category, annotator and version."""
+        """16 hexadecimal digits that identify masks, category, annotator and version."""
         said = self.annotator, self.key, self.version, self.category, self.height, self.width
-        return hashlib.sha256(repr((said, self.segmentation["counts"])).encode()).hexdigest()[:16]
+        masks: tuple[object, ...] = (self.segmentation["counts"],)
+        if self.targets is not None:
+            masks += ([target["counts"] for target in self.targets],)
+        return hashlib.sha256(repr((said, *masks)).encode()).hexdigest()[:16]
 
 
-def draw(image: str, mask: np.ndarray, category: str | None = None, **facts: object) -> Drawing:
+def draw(task: str, mask: np.ndarray, category: str | None = None, **facts: object) -> Drawing:
     """Create a drawing from a (height, width) bool mask; `facts` are the other attributes of `Drawing`."""
-    return Drawing(image, encode_mask(mask), category if mask.any() else None, **facts)  # type: ignore[arg-type]
+    return Drawing(task, encode_mask(mask), category if mask.any() else None, **facts)  # type: ignore[arg-type]
 
 
-def unite(image: str, masks: list[tuple[str | None, np.ndarray]], size: tuple[int, int], place: str) -> Drawing:
+def unite(task: str, masks: list[tuple[str | None, np.ndarray]], size: tuple[int, int], place: str) -> Drawing:
     """Merge shapes into one drawing; their labels must agree, because a sample has one target.
 
     Args:
-        image: task ID.
+        task: task ID.
         masks: label and (height, width) bool mask of every shape; an empty list means "no target".
         size: height and width of the image, pixels.
         place: location for error messages.
@@ -99,4 +118,4 @@ def unite(image: str, masks: list[tuple[str | None, np.ndarray]], size: tuple[in
     merged = np.zeros(size, bool)
     for _, mask in masks:
         merged |= mask
-    return draw(image, merged, labels[0] if labels else None)
+    return draw(task, merged, labels[0] if labels else None)

@@ -139,7 +139,7 @@ def _summary(agreed: AgreedSamples, counts: dict[str, int], left: LeftOut | None
 
 
 def _provenance_line(entry: Consensus) -> str:
-    line = {"image": entry.drawing.image, "method": entry.method, "iou": entry.iou, "drawings": entry.behind}
+    line = {"image": entry.drawing.task, "method": entry.method, "iou": entry.iou, "drawings": entry.behind}
     return json.dumps(line, ensure_ascii=False) + "\n"
 
 

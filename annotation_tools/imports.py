@@ -190,7 +190,7 @@ def _now() -> str:
 
 
 def _refuse_faults(drawings: list[Drawing], tasks: Mapping[str, AnnotationTask], place: str) -> None:
-    twice = Counter((drawing.image, drawing.annotator, drawing.key) for drawing in drawings)
+    twice = Counter((drawing.task, drawing.annotator, drawing.key) for drawing in drawings)
     faults = [f"{image}: drawn {count} times" for (image, _, _), count in twice.items() if count > 1]
     faults += [fault for drawing in drawings if (fault := fault_of(drawing, tasks))]
     if faults:
@@ -202,7 +202,7 @@ def _keep(workspace: Workspace, drawings: list[Drawing]) -> None:
     if any(drawing.annotator for drawing in drawings):
         workspace.add_drawings(drawings)
     elif drawings:
-        workspace.write_prelabels(workspace.prelabels() | {drawing.image: drawing for drawing in drawings})
+        workspace.write_prelabels(workspace.prelabels() | {drawing.task: drawing for drawing in drawings})
 
 
 def _arrivals(source: str, options: ImportOptions, there: Mapping[str, AnnotationTask]) -> Iterator[Arrival]:

@@ -30,11 +30,11 @@ _WAIT = 60.0
 
 @dataclass(frozen=True)
 class AnnotationTask:
-    """An image to be annotated.
+    """A target to be marked on an image, or several targets that one question asks for.
 
     Attributes:
-        task: ID, also the stem of the picture's file name and the ID of the sample.
-        picture: file name in `images/`.
+        task: ID, also the ID of the sample.
+        picture: file name in `images/`; tasks about one image share it.
         height: height of the picture, pixels.
         width: width of the picture, pixels.
         split: split of the sample.
@@ -47,6 +47,8 @@ class AnnotationTask:
         unseen: what the training data lacks of the questions, None if unknown.
         transform: a, b, c, d, e, f of the pixel-to-world transform, None without georeference.
         crs: coordinate reference system as WKT or EPSG code, None without one.
+        target: what to mark, as annotators read it; None if the questions or the category say it.
+        separate: whether the regions of a drawing are separate targets, stored as `Drawing.targets`.
     """
 
     task: str
@@ -63,6 +65,13 @@ class AnnotationTask:
     unseen: str | None = None
     transform: list[float] | None = None
     crs: str | None = None
+    target: str | None = None
+    separate: bool = False
+
+    @property
+    def image(self) -> str:
+        """ID of the image: the stem of the picture's file name, which tasks about the same image share."""
+        return Path(self.picture).stem
 
 
 @dataclass(frozen=True)
@@ -127,12 +136,12 @@ def with_facts_of(new: AnnotationTask, old: AnnotationTask) -> AnnotationTask:
 
 def fault_of(drawing: Drawing, tasks: Mapping[str, AnnotationTask]) -> str:
     """Say why a drawing does not fit its task; empty if it does."""
-    task = tasks.get(drawing.image)
+    task = tasks.get(drawing.task)
     if task is None:
-        return f"{drawing.image}: the workspace has no image with this name"
+        return f"{drawing.task}: the workspace has no image with this name"
     if (drawing.height, drawing.width) != (task.height, task.width):
         return (
-            f"{drawing.image}: drawn on {drawing.width} x {drawing.height} pixels, but the image is {task.width} x "
+            f"{drawing.task}: drawn on {drawing.width} x {drawing.height} pixels, but the image is {task.width} x "
             f"{task.height}; it was resized. Draw on the original, or import the image that was drawn on"
         )
     return ""
@@ -207,7 +216,7 @@ class Workspace:
             DataFormatError: such a task has drawings or is on a Label Studio server; the message names it.
         """
         there = self.tasks if is_workspace(self.root) else {}
-        seen = {drawing.image for drawing in self.versions()} | set(there if self.servers() else ())
+        seen = {drawing.task for drawing in self.versions()} | set(there if self.servers() else ())
         changed = []
         for task in tasks:
             old = there.get(task.task)
@@ -231,19 +240,19 @@ class Workspace:
     def versions(self) -> list[Drawing]:
         """Read every version of every drawing."""
         path = self.root / DRAWINGS
-        return list(_read(path, lambda row: Drawing(**row))) if path.is_file() else []
+        return list(_read(path, Drawing.of_row)) if path.is_file() else []
 
     def drawings(self) -> dict[str, list[Drawing]]:
         """Read the newest drawing of every annotator, by task."""
         newest: dict[tuple[str, str], Drawing] = {}
         for drawing in self.versions():
-            key = drawing.image, drawing.annotator
+            key = drawing.task, drawing.annotator
             if key not in newest or _recency(drawing) >= _recency(newest[key]):
                 newest[key] = drawing
-        by_image: dict[str, list[Drawing]] = defaultdict(list)
-        for (image, _), drawing in sorted(newest.items()):
-            by_image[image].append(drawing)
-        return dict(by_image)
+        by_task: dict[str, list[Drawing]] = defaultdict(list)
+        for (task, _), drawing in sorted(newest.items()):
+            by_task[task].append(drawing)
+        return dict(by_task)
 
     def add_drawings(self, drawings: Iterable[Drawing]) -> Counter[str]:
         """Add drawings, or new versions of those with the same key; count `new`, `changed` and `same` ones.
@@ -256,10 +265,10 @@ class Workspace:
         if faults:
             raise DrawingError(str(self.root), faults)
         kept = self.versions()
-        newest = {(d.image, d.annotator, d.key): d for d in kept}
+        newest = {(d.task, d.annotator, d.key): d for d in kept}
         counts: Counter[str] = Counter()
         for drawing in coming:
-            key = drawing.image, drawing.annotator, drawing.key
+            key = drawing.task, drawing.annotator, drawing.key
             old = newest.get(key)
             if old is not None and (old.segmentation, old.category) == (drawing.segmentation, drawing.category):
                 counts["same"] += 1
@@ -273,7 +282,7 @@ class Workspace:
     def prelabels(self) -> dict[str, Drawing]:
         """Read the pre-annotations by task."""
         path = self.root / PRELABELS
-        return {d.image: d for d in _read(path, lambda row: Drawing(**row))} if path.is_file() else {}
+        return {d.task: d for d in _read(path, Drawing.of_row)} if path.is_file() else {}
 
     def write_prelabels(self, drawings: dict[str, Drawing]) -> None:
         """Write the pre-annotations, replacing all earlier ones."""
@@ -292,8 +301,8 @@ class Workspace:
         path = self.root / CONSENSUS
         if not path.is_file():
             return {}
-        rows = _read(path, lambda row: Consensus(**{**row, "drawing": Drawing(**row["drawing"])}))
-        return {entry.drawing.image: entry for entry in rows}
+        rows = _read(path, lambda row: Consensus(**{**row, "drawing": Drawing.of_row(row["drawing"])}))
+        return {entry.drawing.task: entry for entry in rows}
 
     def write_consensus(self, entries: Iterable[Consensus]) -> None:
         """Write the result of `adjudicate`, replacing the earlier one."""

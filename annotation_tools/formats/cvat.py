@@ -121,7 +121,7 @@ def write_cvat(path: Path, drawings: Iterable[Drawing], file_names: dict[str, st
         image = Tree.Element(
             "image",
             id=str(number),
-            name=file_names[drawing.image],
+            name=file_names[drawing.task],
             width=str(drawing.width),
             height=str(drawing.height),
         )

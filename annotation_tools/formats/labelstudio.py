@@ -137,7 +137,7 @@ def task_of_drawing(drawing: Drawing, file_name: str) -> dict[str, Any]:
     """Convert a drawing to a task with an annotation, in Label Studio's JSON import format."""
     annotation = {"result": results_of_drawing(drawing), "lead_time": drawing.seconds}
     return {
-        "data": {IMAGE: file_name, "task": drawing.image, "height": drawing.height, "width": drawing.width},
+        "data": {IMAGE: file_name, "task": drawing.task, "height": drawing.height, "width": drawing.width},
         "annotations": [annotation],
     }
 

@@ -150,12 +150,12 @@ def write_geojson(path: Path, drawing: Drawing, frame: Frame) -> None:
     features = [
         {
             "type": "Feature",
-            "properties": {"category": drawing.category, "sample_id": drawing.image},
+            "properties": {"category": drawing.category, "sample_id": drawing.task},
             "geometry": geometry,
         }
         for geometry, _ in shapes(mask, mask=mask.astype(bool), transform=transform)
     ]
     document: dict[str, Any] = {"type": "FeatureCollection", "features": features}
     if frame.crs is not None:
-        document["crs"] = {"type": "name", "properties": {"name": _urn(frame.crs, drawing.image)}}
+        document["crs"] = {"type": "name", "properties": {"name": _urn(frame.crs, drawing.task)}}
     write_json(path, document, indent=None)

@@ -75,12 +75,12 @@ def _settle(several: list[Drawing], rules: Rules) -> Consensus:
     final = [drawing for drawing in several if drawing.annotator in rules.adjudicators]
     if final:
         chosen = max(final, key=lambda drawing: drawing.saved)
-        return Consensus(_agreed(chosen.image, chosen.mask, chosen.category), "adjudicator", True, "", lowest, behind)
+        return Consensus(_agreed(chosen.task, chosen.mask, chosen.category), "adjudicator", True, "", lowest, behind)
     if len(several) == 1:
         enough = rules.min_drawings <= 1
         reason = "" if enough else f"1 of {rules.min_drawings} people has drawn it"
         only = several[0]
-        return Consensus(_agreed(only.image, only.mask, only.category), "single", enough, reason, None, behind)
+        return Consensus(_agreed(only.task, only.mask, only.category), "single", enough, reason, None, behind)
     camp = _camp(several)
     mask = METHODS[rules.method]([drawing.mask for drawing in camp])
     category, named = _category(camp)
@@ -98,12 +98,12 @@ def _settle(several: list[Drawing], rules: Rules) -> Consensus:
         )
         if reason
     ]
-    agreed = _agreed(several[0].image, mask, category)
+    agreed = _agreed(several[0].task, mask, category)
     return Consensus(agreed, rules.method, not reasons, "; ".join(reasons), lowest, behind)
 
 
-def _agreed(image: str, mask: np.ndarray, category: str | None) -> Drawing:
-    return draw(image, mask, category, tool="adjudicate")
+def _agreed(task: str, mask: np.ndarray, category: str | None) -> Drawing:
+    return draw(task, mask, category, tool="adjudicate")
 
 
 def _camp(several: list[Drawing]) -> list[Drawing]:

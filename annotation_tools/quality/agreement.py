@@ -152,7 +152,7 @@ def _people(drawings: Mapping[str, Sequence[Drawing]], pairs: Sequence[MaskPair]
 def _person(name: str, work: list[Drawing], ious: Mapping[tuple[str, str], list[float]]) -> Person:
     from scipy.stats import spearmanr
 
-    shared = [float(np.mean(ious[name, d.image])) if (name, d.image) in ious else None for d in work]
+    shared = [float(np.mean(ious[name, d.task])) if (name, d.task) in ious else None for d in work]
     seconds = [drawing.seconds for drawing in work]
     known = [value for value in shared if value is not None]
     half = len(work) // 2
