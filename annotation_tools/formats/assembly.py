@@ -10,8 +10,9 @@ import numpy as np
 
 from annotation_tools.drawing import Drawing, draw
 from annotation_tools.errors import DrawingError
-from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, ReadOptions
+from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, ReadOptions, checked_size
 from annotation_tools.formats.matching import Images
+from annotation_tools.formats.values import understood
 from annotation_tools.workspace import AnnotationTask
 from earthreason.errors import DataFormatError
 from earthreason.masks.rle import encode_mask
@@ -38,15 +39,6 @@ class Reading:
     strangers: list[str] = field(default_factory=list)
     labels: Counter[str] = field(default_factory=Counter)
 
-    def __iadd__(self, other: Reading) -> Reading:
-        """Add what became of the marks of another file."""
-        self.drawings += other.drawings
-        self.tasks |= other.tasks
-        self.skipped += other.skipped
-        self.strangers += other.strangers
-        self.labels += other.labels
-        return self
-
 
 def assemble(
     found: Iterable[AnnotatedImage], tasks: Mapping[str, AnnotationTask], options: ReadOptions, place: str
@@ -69,12 +61,18 @@ def assemble(
         reading.labels.update(_label(mark, entry, options) or "" for mark in entry.marks)
         reading.skipped.update(entry.skipped)
         try:
-            for task, marks in _shared_out(entry, several, options, reading):
+            for task, marks in _shared_out(entry, several, tasks, options, reading):
                 drawing = _drawing(entry, task, marks, options)
                 if drawing is not None:
                     reading.drawings.append(drawing)
         except DataFormatError as error:
             faults.append(str(error))
+    whose = Counter(drawing.task for drawing in reading.drawings if not drawing.annotator)
+    faults += [
+        f"{task}: {count} drawings in {place}, but it does not say whose they are; keep one of them"
+        for task, count in whose.items()
+        if count > 1
+    ]
     if len(faults) == 1:
         raise DataFormatError(faults[0])
     if faults:
@@ -125,19 +123,23 @@ def _label(mark: Mark, entry: AnnotatedImage, options: ReadOptions) -> str | Non
 
 
 def _shared_out(
-    entry: AnnotatedImage, several: Sequence[AnnotationTask], options: ReadOptions, reading: Reading
+    entry: AnnotatedImage,
+    several: Sequence[AnnotationTask],
+    tasks: Mapping[str, AnnotationTask],
+    options: ReadOptions,
+    reading: Reading,
 ) -> Iterator[tuple[AnnotationTask, list[Mark]]]:
     """Yield the tasks that an image's marks belong to, each with its marks."""
     chosen = [mark for mark in entry.marks if options.category in (None, _label(mark, entry, options))]
     if len(chosen) < len(entry.marks):
         reading.skipped["shapes of other labels"] += len(entry.marks) - len(chosen)
     if options.target is not None:
-        wanted = [task for task in several if options.target in (task.target, task.category)]
+        wanted = [task for task in several if _is_of(task, options.target)]
         if not wanted:
             raise DataFormatError(f"{entry.place}: the image has no target {options.target!r} ({_targets(several)})")
-        several = wanted
+        several = [_single(wanted, f"{entry.place}: --target {options.target!r}")]
     if options.new_targets and entry.task is None:
-        yield from _by_label(entry, chosen, several, options, reading)
+        yield from _by_label(entry, chosen, several, tasks, options, reading)
         return
     if len(several) == 1:
         yield several[0], chosen
@@ -149,17 +151,16 @@ def _shared_out(
                 "--target"
             )
         return
-    by_name = {name.casefold(): task for task in several for name in (task.category, task.target) if name}
     by_task: dict[str, list[Mark]] = defaultdict(list)
     for mark in chosen:
         label = _label(mark, entry, options)
-        task = by_name.get(label.casefold()) if label else None
-        if task is None:
+        fitting = [task for task in several if label is not None and _is_of(task, label)]
+        if not fitting:
             raise DataFormatError(
                 f"{mark.place}: none of the image's targets is {label!r} ({_targets(several)}); choose with --target, "
                 "leave it out with --category, or add it with --new-targets"
             )
-        by_task[task.task].append(mark)
+        by_task[_single(fitting, f"{mark.place}: {label!r}").task].append(mark)
     for task in several:
         if by_task[task.task]:
             yield task, by_task[task.task]
@@ -169,6 +170,7 @@ def _by_label(
     entry: AnnotatedImage,
     chosen: Sequence[Mark],
     several: Sequence[AnnotationTask],
+    tasks: Mapping[str, AnnotationTask],
     options: ReadOptions,
     reading: Reading,
 ) -> Iterator[tuple[AnnotationTask, list[Mark]]]:
@@ -180,15 +182,48 @@ def _by_label(
             raise DataFormatError(f"{mark.place}: has no label to name a target by; give it one with --as")
         by_label[label].append(mark)
     for label, marks in by_label.items():
-        there = next((task for task in several if label in (task.category, task.target)), None)
-        if there is None:
-            model = several[0]
-            name = f"{model.image}__{_in_file_name(label)}"
-            there = reading.tasks.setdefault(
-                name,
-                replace(model, task=name, category=label, target=label, questions=[], answers=[], reasoning_type=None),
-            )
-        yield there, marks
+        fitting = [task for task in (*several, *reading.tasks.values()) if _is_of(task, label)]
+        fitting = [task for task in fitting if task.image == several[0].image]
+        yield (
+            _single(fitting, f"{entry.place}: {label!r}") if fitting else _new(several[0], label, tasks, reading),
+            marks,
+        )
+
+
+def _new(model: AnnotationTask, label: str, tasks: Mapping[str, AnnotationTask], reading: Reading) -> AnnotationTask:
+    """Make a task for a label on the image of a task.
+
+    Raises:
+        DataFormatError: another task has its name, because the labels differ only in signs that names cannot have.
+    """
+    name = f"{model.image}__{_in_file_name(label)}"
+    other = tasks.get(name) or reading.tasks.get(name)
+    if other is not None:
+        raise DataFormatError(
+            f"{model.image}: a target {label!r} would have the ID {name!r}, which {_targets([other])!r} has; rename one"
+        )
+    new = replace(model, task=name, category=label, target=label, questions=[], answers=[], reasoning_type=None)
+    reading.tasks[name] = new
+    return new
+
+
+def _is_of(task: AnnotationTask, label: str) -> bool:
+    """Tell whether a task's target or category is called so, in any case."""
+    return label.casefold() in {name.casefold() for name in (task.target, task.category) if name}
+
+
+def _single(tasks: Sequence[AnnotationTask], place: str) -> AnnotationTask:
+    """Return the only task.
+
+    Raises:
+        DataFormatError: there are several; names them.
+    """
+    if len(tasks) > 1:
+        raise DataFormatError(
+            f"{place} fits several targets of the image ({', '.join(task.task for task in tasks)}); choose one by its "
+            "own name with --target"
+        )
+    return tasks[0]
 
 
 def _in_file_name(label: str) -> str:
@@ -203,12 +238,9 @@ def _drawing(
     entry: AnnotatedImage, task: AnnotationTask, marks: Sequence[Mark], options: ReadOptions
 ) -> Drawing | None:
     """Merge the marks of a task; return None if nobody annotated it."""
-    if entry.size is not None and entry.size != (task.height, task.width):
-        raise DataFormatError(
-            f"{entry.place}: drawn on {entry.size[1]} x {entry.size[0]} pixels, but the image is {task.width} x "
-            f"{task.height}; it was resized. Draw on the original, or import the image that was drawn on"
-        )
-    if entry.says_empty and marks:
+    if marks or entry.says_empty or options.unmarked_is_empty:
+        _check_size(entry, task)
+    if entry.says_empty and entry.marks:
         raise DataFormatError(f"{entry.place}: has shapes and says {NO}; one of them is wrong")
     if not marks:
         if entry.says_empty:
@@ -238,13 +270,26 @@ def _drawing(
     return replace(drawing, targets=targets)
 
 
+def _check_size(entry: AnnotatedImage, task: AnnotationTask) -> None:
+    if entry.size is None:
+        return
+    height, width = checked_size(*entry.size, entry.place)
+    if (height, width) != (task.height, task.width):
+        raise DataFormatError(
+            f"{entry.place}: drawn on {width} x {height} pixels, but the image is {task.width} x {task.height}; it was "
+            "resized. Draw on the original, or import the image that was drawn on"
+        )
+
+
 def _inked(mark: Mark, task: AnnotationTask) -> Patch:
     """Rasterise a mark.
 
     Raises:
-        DataFormatError: it marks no pixel. That is never taken for "no target", which only a person can say.
+        DataFormatError: it is broken, or marks no pixel. That is never taken for "no target", which only a person can
+            say.
     """
-    patch = mark.draw(task.height, task.width)
+    with understood(mark.place, "a shape"):
+        patch = mark.draw(task.height, task.width)
     if not patch.mask.any():
         raise DataFormatError(
             f"{mark.place}: marks no pixel of the image; delete it, draw it larger, or state {NO} for the image"

@@ -97,7 +97,7 @@ class AnnotatedImage:
         names: names of the image, the most reliable first: path or file name as stated, then other records of it.
         marks: shapes with an area.
         place: file and image, for messages.
-        size: height and width as stated by the file, pixels; None if it states none.
+        size: height and width as the file states them, checked once the image is needed; None if it states none.
         says_empty: whether a person stated that the image has no target.
         said: category chosen for all marks of the image together, None if each mark has its own.
         task: ID of the task as recorded by our own exports and by masks named after it, None if unknown.
@@ -109,7 +109,7 @@ class AnnotatedImage:
     names: tuple[str, ...]
     marks: tuple[Mark, ...]
     place: str
-    size: tuple[int, int] | None = None
+    size: tuple[object, object] | None = None
     says_empty: bool = False
     said: str | None = None
     task: str | None = None

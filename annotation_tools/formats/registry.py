@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from annotation_tools.formats import coco, cvat, labelme, labelstudio, pictures, vectors
+from annotation_tools.formats import (
+    coco,
+    coco_panoptic,
+    coco_results,
+    cvat,
+    labelme,
+    labelme_web,
+    labelstudio,
+    pictures,
+    vectors,
+)
 from annotation_tools.formats.assembly import Reading, assemble
-from annotation_tools.formats.base import AS_STATED, ReadOptions
+from annotation_tools.formats.base import AS_STATED, AnnotatedImage, ReadOptions
 from annotation_tools.formats.source import Format, Source
+from annotation_tools.formats.values import understood
 from annotation_tools.workspace import AnnotationTask
 from earthreason.errors import DataFormatError, DataNotFoundError
 
 FOLDERS: tuple[Format, ...] = ()
 """Formats that are a folder with a fixed layout, asked before its files are read one by one."""
-FILES: tuple[Format, ...] = (cvat.FORMAT, vectors.FORMAT, labelme.FORMAT, coco.FORMAT, labelstudio.FORMAT)
+FILES: tuple[Format, ...] = (
+    cvat.FORMAT,
+    labelme_web.FORMAT,
+    vectors.FORMAT,
+    labelme.FORMAT,
+    coco_panoptic.FORMAT,
+    coco.FORMAT,
+    coco_results.FORMAT,
+    labelstudio.FORMAT,
+)
 """Formats of single files. The first that claims a file reads it."""
 PICTURES = pictures.FORMAT
 """Label pictures, read only where nothing else is: PNGs next to annotation files are their pictures."""
@@ -45,23 +65,27 @@ def read_masks(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOpt
 
 
 def _read_all(source: Source) -> Reading:
-    path = source.path
-    if not path.is_dir():
-        return _read(source, (*FILES, PICTURES))
-    if any(form.claims(source) for form in FOLDERS):
-        return _read(source, FOLDERS)
-    files = source.files(*_SUFFIXES)
-    if not files:
-        return _read(source, (PICTURES,))
-    whole = Reading()
-    for file in files:
-        whole += _read(replace(source, path=file, shown=str(file), tasks={**source.tasks, **whole.tasks}), FILES)
-    return whole
+    return assemble(_entries(source), source.tasks, source.options, source.shown)
 
 
-def _read(source: Source, forms: tuple[Format, ...]) -> Reading:
-    form = next((form for form in forms if form.claims(source)), None)
+def _entries(source: Source) -> Iterator[AnnotatedImage]:
+    """Yield what a file says, or all files of a folder together, whose images may share names but not paths."""
+    if not source.path.is_dir():
+        yield from _read(source, (*FILES, PICTURES))
+    elif any(form.claims(source) for form in FOLDERS):
+        yield from _read(source, FOLDERS)
+    elif files := source.files(*_SUFFIXES):
+        for file in files:
+            yield from _read(replace(source, path=file, shown=str(file)), FILES)
+    else:
+        yield from _read(source, (PICTURES,))
+
+
+def _read(source: Source, forms: tuple[Format, ...]) -> Iterator[AnnotatedImage]:
+    with understood(source.shown, "a file of annotations"):
+        form = next((form for form in forms if form.claims(source)), None)
     if form is None:
         known = ", ".join(form.name for form in forms)
         raise DataFormatError(f"{source.shown}: in none of the known formats ({known})")
-    return assemble(form.read(source), source.tasks, source.options, source.shown)
+    with understood(source.shown, f"in the format {form.name}"):
+        yield from form.read(source)

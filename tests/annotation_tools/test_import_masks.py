@@ -17,6 +17,8 @@ from .conftest import box, drawn, import_masks, write_picture
 
 SIZE = (20, 30)
 SQUARE = [[2, 3], [10, 3], [10, 12], [2, 12]]
+INNER = [[2, 3], [9, 3], [9, 11], [2, 11]]
+"""Corners of the same square in labelme, which cuts coordinates and marks the pixels of the outline too."""
 
 
 def coco(path, segmentation, size=SIZE, name="a.png", category="pond"):
@@ -85,8 +87,8 @@ def test_masks_may_be_of_images_that_come_with_them(tmp_path):
         lambda folder: coco(folder / "c.json", [[2, 3, 10, 3, 10, 12, 2, 12]]),
         lambda folder: coco(folder / "c.json", encode_mask(box(SIZE, 3, 2, 12, 10))),
         lambda folder: coco(folder / "c.json", {"size": [20, 30], "counts": [43, *[9, 11] * 7, 9, 408]}),
-        lambda folder: labelme(folder / "a.json", SQUARE),
-        lambda folder: labelme(folder / "a.json", [[2, 3], [10, 12]], "rectangle"),
+        lambda folder: labelme(folder / "a.json", INNER),
+        lambda folder: labelme(folder / "a.json", [[2, 3], [9.9, 11]], "rectangle"),
         lambda folder: cvat(folder / "v.xml", '<polygon label="pond" points="2,3;10,3;10,12;2,12"/>'),
         lambda folder: cvat(folder / "v.xml", '<box label="pond" xtl="2" ytl="3" xbr="10" ybr="12"/>'),
     ],
@@ -236,7 +238,7 @@ def test_a_folder_of_png_masks(workspace, tmp_path):
         ("{", "not JSON"),
         ("[1]", "not an export of Label Studio"),
         ('{"a": 1}', "in none of the known formats"),
-        ('{"shapes": [], "imagePath": "a.png"}', "not a labelme file"),
+        ('{"shapes": 3, "imagePath": "a.png"}', "'shapes' must be a list"),
         ('{"images": [], "annotations": [{"image_id": 3}]}', "image_id 3, which is not listed"),
     ],
 )
@@ -274,7 +276,7 @@ def test_an_image_that_a_file_draws_twice_is_named(workspace, tmp_path):
 
 def test_what_somebody_imports_stands_before_what_the_same_person_drew_earlier(workspace, tmp_path):
     workspace.add_drawings([drawn("a", box(SIZE, 1, 1, 5, 5), "anna", created="2026-01-01T10:00:00Z")])
-    import_masks(workspace.root, labelme(tmp_path / "a.json", SQUARE), ImportOptions(annotator="anna"))
+    import_masks(workspace.root, labelme(tmp_path / "a.json", INNER), ImportOptions(annotator="anna"))
     (newest,) = workspace.drawings()["a"]
     assert np.array_equal(newest.mask, box(SIZE, 3, 2, 12, 10))
     assert datetime.now(UTC) - newest.saved < timedelta(minutes=5)
