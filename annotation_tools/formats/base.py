@@ -12,7 +12,6 @@ import numpy as np
 
 from annotation_tools.drawing import Drawing, unite
 from annotation_tools.sizes import checked_size as checked_size
-from earthreason.errors import DataFormatError
 
 NO_TARGET = "no target"
 """Label, flag or choice with which an annotator states that an image has no target."""
