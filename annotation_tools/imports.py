@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -149,11 +150,20 @@ def _receive(
     """Write the pictures into `scratch`; return their tasks, and their masks as one batch if there are any pictures."""
     tasks: dict[str, AnnotationTask] = {}
     drawings: list[Drawing] = []
-    for task, content, mask in arrivals:
+    of_samples: dict[bytes, str] = {}  # samples about one image hold the same bytes, and share its picture
+    targets = _targets_of_images(old.values())
+    for arrived, content, mask in arrivals:
+        task = arrived
+        if mask is not None:
+            task = replace(task, picture=of_samples.setdefault(sha256(content).digest(), task.picture))
         if task.task in tasks:
             raise DataFormatError(f"two pictures are named {task.task!r}; IDs are file stems, so rename one of them")
         (scratch / task.picture).write_bytes(content)
-        tasks[task.task] = with_facts_of(task, old[task.task]) if task.task in old else task
+        if task.task in old or task.image not in targets:
+            tasks[task.task] = with_facts_of(task, old[task.task]) if task.task in old else task
+        else:  # the picture of an image whose tasks were made for its targets
+            same = {name: with_facts_of(replace(task, task=name), old[name]) for name in targets[task.image]}
+            tasks |= same
         if mask is not None:
             drawings.append(
                 draw(
@@ -171,22 +181,26 @@ def _receive(
     return tasks, [drawings] if tasks else []
 
 
+def _targets_of_images(tasks: Iterable[AnnotationTask]) -> dict[str, list[str]]:
+    """List the tasks of each image that are named otherwise than the image."""
+    targets: dict[str, list[str]] = defaultdict(list)
+    for task in tasks:
+        if task.task != task.image:
+            targets[task.image].append(task.task)
+    return targets
+
+
 def _move_in(workspace: Workspace, tasks: Mapping[str, AnnotationTask], scratch: Path) -> None:
     if not tasks:
         return
     images = workspace.root / "images"
     images.mkdir(exist_ok=True)
-    before = {
-        name: workspace.tasks[name].picture
-        for name in tasks
-        if is_workspace(workspace.root) and name in workspace.tasks
-    }
-    for task in tasks.values():
-        (scratch / task.picture).replace(images / task.picture)
+    before = {task.picture for task in workspace.tasks.values()} if is_workspace(workspace.root) else set()
+    for picture in {task.picture for task in tasks.values()}:
+        (scratch / picture).replace(images / picture)
     workspace.add_tasks(tasks.values())
-    for name, picture in before.items():
-        if picture != tasks[name].picture:
-            (images / picture).unlink(missing_ok=True)
+    for picture in before - {task.picture for task in workspace.tasks.values()}:
+        (images / picture).unlink(missing_ok=True)
 
 
 def _masks_of(path: Path, tasks: Mapping[str, AnnotationTask], options: ImportOptions) -> Reading:
