@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from pycocotools import mask as reference
 
 from annotation_tools.drawing import Drawing, draw
 from annotation_tools.errors import DrawingError
@@ -15,7 +16,6 @@ from annotation_tools.formats.matching import Images
 from annotation_tools.formats.values import understood
 from annotation_tools.workspace import AnnotationTask
 from earthreason.errors import DataFormatError
-from earthreason.masks.rle import encode_mask
 from earthreason.types import RLE
 
 NO = repr(NO_TARGET)
@@ -62,7 +62,7 @@ def assemble(
         reading.skipped.update(entry.skipped)
         try:
             for task, marks in _shared_out(entry, several, tasks, options, reading):
-                drawing = _drawing(entry, task, marks, options)
+                drawing = drawing_of_entry(entry, task, marks, options)
                 if drawing is not None:
                     reading.drawings.append(drawing)
         except DataFormatError as error:
@@ -181,13 +181,14 @@ def _by_label(
         if label is None:
             raise DataFormatError(f"{mark.place}: has no label to name a target by; give it one with --as")
         by_label[label].append(mark)
+    by_task: dict[str, tuple[AnnotationTask, list[Mark]]] = {}
+    model = several[0]
     for label, marks in by_label.items():
-        fitting = [task for task in (*several, *reading.tasks.values()) if _is_of(task, label)]
-        fitting = [task for task in fitting if task.image == several[0].image]
-        yield (
-            _single(fitting, f"{entry.place}: {label!r}") if fitting else _new(several[0], label, tasks, reading),
-            marks,
-        )
+        made = [task for task in reading.tasks.values() if task.image == model.image]
+        fitting = [task for task in (*several, *made) if _is_of(task, label)]
+        there = _single(fitting, f"{entry.place}: {label!r}") if fitting else _new(model, label, tasks, reading)
+        by_task.setdefault(there.task, (there, []))[1].extend(marks)
+    yield from by_task.values()
 
 
 def _new(model: AnnotationTask, label: str, tasks: Mapping[str, AnnotationTask], reading: Reading) -> AnnotationTask:
@@ -234,10 +235,14 @@ def _targets(tasks: Sequence[AnnotationTask]) -> str:
     return ", ".join(task.target or task.category or task.task for task in tasks)
 
 
-def _drawing(
+def drawing_of_entry(
     entry: AnnotatedImage, task: AnnotationTask, marks: Sequence[Mark], options: ReadOptions
 ) -> Drawing | None:
-    """Merge the marks of a task; return None if nobody annotated it."""
+    """Merge the marks of a task into a drawing; return None if nobody annotated it.
+
+    Raises:
+        DataFormatError: the marks contradict what is said about the image, or a mark has no pixel.
+    """
     if marks or entry.says_empty or options.unmarked_is_empty:
         _check_size(entry, task)
     if entry.says_empty and entry.marks:
@@ -245,7 +250,7 @@ def _drawing(
     if not marks:
         if entry.says_empty:
             return draw(task.task, np.zeros((task.height, task.width), bool), **entry.facts)
-        if entry.said is not None:
+        if entry.said is not None and not entry.marks:
             raise DataFormatError(f"{entry.place}: says {entry.said!r}, but nothing is drawn; draw it or choose {NO}")
         if options.unmarked_is_empty and not entry.skipped:
             return draw(task.task, np.zeros((task.height, task.width), bool), **entry.facts)
@@ -303,7 +308,14 @@ def _paint(mask: np.ndarray, patch: Patch) -> None:
 
 
 def _united(patches: Sequence[Patch], shape: tuple[int, ...]) -> RLE:
-    mask = np.zeros(shape, bool)
+    """Encode the union of patches of a (height, width) mask, of which only the columns they span are made."""
+    height, width = shape
+    left = min(patch.left for patch in patches)
+    columns = np.zeros((height, max(patch.left + patch.mask.shape[1] for patch in patches) - left), bool)
     for patch in patches:
-        _paint(mask, patch)
-    return encode_mask(mask)
+        _paint(columns, replace(patch, left=patch.left - left))
+    edges = np.flatnonzero(np.diff(columns.T.ravel(), prepend=False, append=False)) + left * height
+    rest = [] if edges[-1] == height * width else [height * width]
+    counts = np.diff([0, *edges, *rest]).tolist()
+    encoded = reference.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    return RLE(size=[height, width], counts=encoded["counts"].decode("ascii"))
