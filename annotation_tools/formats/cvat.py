@@ -88,7 +88,8 @@ def _draw(element: Any, place: str, repair: bool, height: int, width: int) -> Pa
             return _ellipse(element, rotation, (height, width), place, repair)
         if element.tag == "box":
             x1, y1, x2, y2 = (_number(element, key) for key in ("xtl", "ytl", "xbr", "ybr"))
-            points = rotated_corners(x1, y1, x2, y2, rotation)
+            corners = rotated_corners(x1, y1, x2, y2, rotation)
+            points = [(round(x, 2), round(y, 2)) for x, y in corners]  # as CVAT does, and all its files have
             if rotation:
                 checked_round(((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1), height, width, place, repair)
                 repair = True  # clips the corners, which may lie outside
