@@ -3,8 +3,8 @@
     pip install datumaro==0.3.1 && python make_cvat.py
 
 CVAT exports masks by `polygons_to_masks` and `boxes_to_masks` of that copy, which rounds coordinates to two digits.
-Datumaro 1.13 differs: it keeps coordinates in 32 bits. A rotated box becomes a polygon first, and an ellipse is drawn by
-OpenCV from whole numbers (github.com/cvat-ai/cvat, `cvat/apps/dataset_manager/formats/transformations.py`).
+Datumaro 1.13 differs: it keeps coordinates in 32 bits. A rotated box becomes a polygon first, and an ellipse is drawn
+by OpenCV from whole numbers (github.com/cvat-ai/cvat, `cvat/apps/dataset_manager/formats/transformations.py`).
 """
 
 import cmath
@@ -116,11 +116,11 @@ cvat("several-images", {f"{name}.png": box(3, 3, 9 + at, 9) for at, name in enum
 cvat("folders", {"train/site/a.png": box(3, 3, 9, 9), "test/b.png": polygon(OUTLINES["polygon-thin"])})
 cvat("attributes", box(3, 3, 9, 9).replace("></box>", '><attribute name="depth">2</attribute></box>'))
 for name, values in {
-    "upright": dict(cx="16.00", cy="12.00", rx="8.00", ry="5.00"),
-    "halves": dict(cx="15.50", cy="10.50", rx="6.50", ry="3.50"),
-    "turned": dict(cx="16.20", cy="11.70", rx="10.40", ry="4.60", rotation="30.00"),
-    "over-border": dict(cx="3.00", cy="4.00", rx="9.00", ry="6.00"),
-    "thin": dict(cx="16.00", cy="12.00", rx="9.00", ry="0.40"),
+    "upright": {"cx": "16.00", "cy": "12.00", "rx": "8.00", "ry": "5.00"},
+    "halves": {"cx": "15.50", "cy": "10.50", "rx": "6.50", "ry": "3.50"},
+    "turned": {"cx": "16.20", "cy": "11.70", "rx": "10.40", "ry": "4.60", "rotation": "30.00"},
+    "over-border": {"cx": "3.00", "cy": "4.00", "rx": "9.00", "ry": "6.00"},
+    "thin": {"cx": "16.00", "cy": "12.00", "rx": "9.00", "ry": "0.40"},
 }.items():
     cvat(f"ellipse-{name}", shape("ellipse", **values))
 skeleton = '<skeleton label="man" z_order="0"><points label="1" outside="0" points="3,3"></points></skeleton>'
