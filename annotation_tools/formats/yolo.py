@@ -102,8 +102,8 @@ def _image(source: Source, name: str, names: dict[int, str], poses: bool) -> Ann
 
 def _draw(words: list[str], place: str, repair: bool, height: int, width: int) -> Patch:
     # float32: Ultralytics' type, which decides on which side of a whole pixel a coordinate falls.
-    shares = np.asarray(words, np.float32).reshape(-1, 2)
-    pixels = shares * np.asarray([width, height], np.float32)
+    with np.errstate(over="ignore"):  # infinity is refused below
+        pixels = np.asarray(words, np.float32).reshape(-1, 2) * np.asarray([width, height], np.float32)
     checked_polygon(pixels.tolist(), height, width, place, repair)
     if np.abs(pixels).max() > FARTHEST:
         raise DataFormatError(f"{place}: a coordinate is far outside the image; coordinates must be from 0 to 1")

@@ -148,7 +148,9 @@ def test_archives_in_a_folder_are_read_with_the_files_beside_them(tmp_path):
 def test_an_image_in_two_archives_names_both(tmp_path):
     for name in ("one.zip", "two.zip"):
         archive(tmp_path, {"annotations.xml": cvat(SQUARE)}, name)
-    with pytest.raises(DrawingError, match=r"one\.zip/annotations\.xml, image 'a\.png' and .*two\.zip/annotations\.xml"):
+    with pytest.raises(
+        DrawingError, match=r"one\.zip/annotations\.xml, image 'a\.png' and .*two\.zip/annotations\.xml"
+    ):
         drawings_in(tmp_path, SIZE)
 
 
