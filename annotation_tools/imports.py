@@ -211,6 +211,8 @@ def _masks_of(path: Path, tasks: Mapping[str, AnnotationTask], options: ImportOp
     ]
     if not drawings:
         names = f" (the file lists {', '.join(reading.strangers[:3])})" if reading.strangers else ""
+        counts = ", ".join(f"{count} {kind}" for kind, count in reading.skipped.items())
+        names += f" (left out: {counts})" if counts else ""
         raise DataNotFoundError(
             f"{path}: no mask for any image of the workspace{names}; names must match, and an image without shapes "
             "counts as 'no target' only if the file says so, or with --unmarked-is-empty"

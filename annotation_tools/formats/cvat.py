@@ -1,26 +1,33 @@
-"""Read and write CVAT for images 1.1 XML: polygons, boxes and masks.
+"""Read and write CVAT for images 1.1 XML: polygons, boxes, ellipses and masks.
 
-A mask is stored as row-major runs inside its bounding box, background first.
+Shapes mark the pixels that CVAT's own exports of masks have: polygons and boxes are filled by pycocotools, ellipses by
+OpenCV. A mask is stored as row-major runs inside its bounding box, background first.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Tree
 
+import numpy as np
+
 from annotation_tools.drawing import Drawing
 from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, checked_size
-from annotation_tools.formats.polygons import fill_polygon
+from annotation_tools.formats.fills import checked_round, fill_as_pycocotools, readable, rotated_corners
 from annotation_tools.formats.runs import bounding_box, from_row_runs, row_runs
 from annotation_tools.formats.source import Format, Source
 from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
 from earthreason.files import write_text
+from earthreason.masks.drawing import FARTHEST
 
-_IGNORED = ("tag", "attribute")
+_AREAS = ("polygon", "box", "ellipse", "mask")
+_WITHOUT_AREA = {"polyline": "polylines", "points": "points", "skeleton": "skeletons", "cuboid": "cuboids"}
 
 
 def _read(source: Source) -> Iterator[AnnotatedImage]:
@@ -34,35 +41,82 @@ def _read(source: Source) -> Iterator[AnnotatedImage]:
 
 def _image(image: Any, source: Source) -> AnnotatedImage:
     place = f"{source.shown}, image {image.get('name')!r}"
-    marks = []
-    for number, element in enumerate((e for e in image if e.tag not in _IGNORED), start=1):
+    marks, skipped = [], Counter[str]()
+    empty = False
+    for number, element in enumerate((e for e in image if e.tag not in ("tag", "attribute")), start=1):
         where = f"{place}, shape {number} ({element.get('label')!r})"
-        marks.append(Mark(element.get("label"), partial(_draw, element, where, source.options.repair), where))
+        if element.tag in _WITHOUT_AREA:
+            skipped[_WITHOUT_AREA[element.tag]] += 1
+            continue
+        if element.tag not in _AREAS:
+            raise DataFormatError(f"{where}: is of the unknown kind {element.tag!r}")
+        label = _label(element, source.options.label_field)
+        group = element.get("group_id") if element.get("group_id") not in (None, "0") else None
+        marks.append(Mark(label, partial(_draw, element, where, source.options.repair), where, group))
+    for tag in image.findall("tag"):
+        if tag.get("label") == NO_TARGET:
+            empty = True
+        else:
+            skipped["tags"] += 1
     return AnnotatedImage(
         names=(image.attrib["name"],),
         marks=tuple(marks),
         place=place,
         size=checked_size(image.attrib["height"], image.attrib["width"], place),
-        says_empty=any(tag.get("label") == NO_TARGET for tag in image.iter("tag")),
+        says_empty=empty,
+        skipped=skipped,
     )
+
+
+def _label(element: Any, field: str | None) -> str | None:
+    """Return the label of a shape, or the value of the attribute that `--label-field` names."""
+    if field is None:
+        return str(element.attrib["label"])
+    values = (attribute.text for attribute in element.findall("attribute") if attribute.get("name") == field)
+    return (next(values, None) or "").strip() or None
 
 
 FORMAT = Format("CVAT for images 1.1", lambda source: source.tag == "annotations", _read)
 
 
 def _draw(element: Any, place: str, repair: bool, height: int, width: int) -> Patch:
-    if element.tag == "mask":
-        return _crop(element, (height, width), place)
-    if element.tag == "box":
-        if float(element.get("rotation", 0)):
-            raise DataFormatError(f"{place}: is a rotated box; convert it to a polygon in CVAT")
-        x1, y1, x2, y2 = (float(element.attrib[key]) for key in ("xtl", "ytl", "xbr", "ybr"))
-        points = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
-    elif element.tag == "polygon":
-        points = [(float(x), float(y)) for x, y in (pair.split(",") for pair in element.attrib["points"].split(";"))]
-    else:
-        raise DataFormatError(f"{place}: a {element.tag} has no area; use a polygon, box or mask")
-    return Patch(fill_polygon(points, height, width, place, repair))
+    with readable(place, f"a CVAT {element.tag}"):
+        if element.tag == "mask":
+            return _crop(element, (height, width), place)
+        rotation = _number(element, "rotation") if "rotation" in element.attrib else 0.0
+        if element.tag == "ellipse":
+            return _ellipse(element, rotation, (height, width), place, repair)
+        if element.tag == "box":
+            x1, y1, x2, y2 = (_number(element, key) for key in ("xtl", "ytl", "xbr", "ybr"))
+            corners = rotated_corners(x1, y1, x2, y2, rotation)
+            points = [(round(x, 2), round(y, 2)) for x, y in corners]  # as CVAT does, and all its files have
+            if rotation:
+                checked_round(((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1), height, width, place, repair)
+                repair = True  # clips the corners, which may lie outside
+        else:
+            pairs = (pair.split(",") for pair in element.attrib["points"].split(";"))
+            points = [(float(x), float(y)) for x, y in pairs]
+        return Patch(fill_as_pycocotools(points, height, width, place, repair))
+
+
+def _number(element: Any, key: str) -> float:
+    value = float(element.attrib[key])
+    if not math.isfinite(value):
+        raise ValueError(f"{key} is {value}")
+    return value
+
+
+def _ellipse(element: Any, rotation: float, size: tuple[int, int], place: str, repair: bool) -> Patch:
+    """Draw an ellipse as CVAT exports it: with OpenCV, from a centre and radii rounded to whole pixels."""
+    import cv2
+
+    stated = [_number(element, key) for key in ("cx", "cy", "rx", "ry")]
+    x, y, across, down = (round(value) for value in checked_round(stated, *size, place, repair))
+    if max(abs(x), abs(y), across, down) > FARTHEST:
+        raise DataFormatError(f"{place}: is larger than any image")
+    mask = np.zeros(size, np.uint8)
+    cv2.ellipse(mask, (x, y), (across, down), rotation, 0, 360, 1, thickness=-1)
+    return Patch(mask.astype(bool))
 
 
 def _crop(element: Any, size: tuple[int, int], place: str) -> Patch:

@@ -1,12 +1,18 @@
-"""The formats of annotations, and the reading of files and folders in any of them."""
+"""The formats of annotations, and the reading of files, folders and archives in any of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from annotation_tools.drawing import Drawing
+from annotation_tools.errors import DrawingError
 from annotation_tools.formats import (
+    archives,
+    classmaps,
     coco,
     coco_panoptic,
     coco_results,
@@ -16,34 +22,45 @@ from annotation_tools.formats import (
     labelstudio,
     pictures,
     vectors,
+    via,
+    voc,
+    yolo,
 )
 from annotation_tools.formats.assembly import Reading, assemble
 from annotation_tools.formats.base import AS_STATED, AnnotatedImage, ReadOptions
+from annotation_tools.formats.companions import is_companion
 from annotation_tools.formats.source import Format, Source
 from annotation_tools.formats.values import understood
 from annotation_tools.workspace import AnnotationTask
-from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 
-FOLDERS: tuple[Format, ...] = ()
-"""Formats that are a folder with a fixed layout, asked before its files are read one by one."""
+FOLDERS: tuple[Format, ...] = (yolo.FORMAT, classmaps.VOC, classmaps.ROBOFLOW_MASKS)
+"""Formats that are a folder with a fixed layout. Each reads its parts of a folder; the rest is read file by file."""
 FILES: tuple[Format, ...] = (
     cvat.FORMAT,
     labelme_web.FORMAT,
+    voc.FORMAT,
     vectors.FORMAT,
     labelme.FORMAT,
     coco_panoptic.FORMAT,
     coco.FORMAT,
     coco_results.FORMAT,
+    via.FORMAT,
     labelstudio.FORMAT,
 )
 """Formats of single files. The first that claims a file reads it."""
 PICTURES = pictures.FORMAT
 """Label pictures, read only where nothing else is: PNGs next to annotation files are their pictures."""
-_SUFFIXES = (".json", ".xml", *vectors.SUFFIXES)
+_SINGLE = (yolo.FORMAT,)
+"""Formats of folders that can also be named by one of their files."""
+_SUFFIXES = (".json", ".xml", ".csv", *vectors.SUFFIXES)
+"""Suffixes of files that hold annotations."""
+_NAMED = 3
+"""Number of files that a message names."""
 
 
 def read_masks(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOptions = AS_STATED) -> Reading:
-    """Read the drawings in an annotation file, a folder of them, or a folder of label pictures.
+    """Read the drawings in an annotation file, a folder of them, a folder of label pictures, or a ZIP archive of these.
 
     Args:
         path: file or folder.
@@ -52,40 +69,140 @@ def read_masks(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOpt
 
     Raises:
         DataNotFoundError: the file does not exist.
-        DataFormatError: the format is unknown, or the file is invalid.
+        DataFormatError: the format of a file is unknown, or a file is invalid.
         DrawingError: marks cannot be imported; the message names them.
     """
     if not path.exists():
         raise DataNotFoundError(f"there is no file or folder {path}")
-    reading = _read_all(Source(path, str(path), options, tasks))
+    with ExitStack() as stack:
+        source = _opened(Source(path, str(path), options, tasks), stack)
+        reading = _read_folder(source, stack) if source.path.is_dir() else _read(source, (*FILES, *_SINGLE, PICTURES))
     if options.category is not None and reading.labels and options.category not in reading.labels:
         known = ", ".join(repr(name) for name in sorted(reading.labels) if name) or "none has a label"
         raise DataFormatError(f"{path}: no shape has the label {options.category!r}; labels: {known}")
     return reading
 
 
-def _read_all(source: Source) -> Reading:
-    return assemble(_entries(source), source.tasks, source.options, source.shown)
+def _opened(source: Source, stack: ExitStack) -> Source:
+    """Return the unpacked folder of an archive, and other sources as they are."""
+    if source.suffix != archives.SUFFIX:
+        return source
+    return replace(source, path=stack.enter_context(archives.unpacked(source.path, source.shown)))
 
 
-def _entries(source: Source) -> Iterator[AnnotatedImage]:
-    """Yield what a file says, or all files of a folder together, whose images may share names but not paths."""
-    if not source.path.is_dir():
-        yield from _read(source, (*FILES, PICTURES))
-    elif any(form.claims(source) for form in FOLDERS):
-        yield from _read(source, FOLDERS)
-    elif files := source.files(*_SUFFIXES):
-        for file in files:
-            yield from _read(replace(source, path=file, shown=str(file)), FILES)
-    else:
-        yield from _read(source, (PICTURES,))
-
-
-def _read(source: Source, forms: tuple[Format, ...]) -> Iterator[AnnotatedImage]:
-    with understood(source.shown, "a file of annotations"):
-        form = next((form for form in forms if form.claims(source)), None)
+def _read(source: Source, forms: Sequence[Format]) -> Reading:
+    form = _claimant(source, forms)
     if form is None:
-        known = ", ".join(form.name for form in forms)
-        raise DataFormatError(f"{source.shown}: in none of the known formats ({known})")
+        raise _unknown([source.shown])
+    return assemble(_said(source, form), source.tasks, source.options, source.shown)
+
+
+def _claimant(source: Source, forms: Sequence[Format]) -> Format | None:
+    with understood(source.shown, "a file of annotations"):
+        return next((form for form in forms if form.claims(source)), None)
+
+
+def _said(source: Source, form: Format) -> Iterator[AnnotatedImage]:
     with understood(source.shown, f"in the format {form.name}"):
         yield from form.read(source)
+
+
+def _unknown(shown: Sequence[str]) -> DataFormatError:
+    known = ", ".join(form.name for form in (*FILES, *FOLDERS, PICTURES))
+    more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
+    return DataFormatError(f"{', '.join(shown[:_NAMED])}{more}: in none of the known formats ({known})")
+
+
+@dataclass
+class _Contents:
+    """What was found in a folder.
+
+    Attributes:
+        parts: sources in known formats.
+        unknown: names of files that should hold annotations, but are in no known format.
+        rest: names of other files, which are neither pictures nor describe the export.
+    """
+
+    parts: list[tuple[Source, Format]] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    rest: list[str] = field(default_factory=list)
+
+
+def _read_folder(folder: Source, stack: ExitStack) -> Reading:
+    """Read everything in a folder that holds annotations, as one: an image may be in only one of its files."""
+    contents = _Contents()
+    reading = assemble(_entries(folder, stack, contents), folder.tasks, folder.options, folder.shown)
+    if not contents.parts:
+        if not PICTURES.claims(folder):
+            raise _unknown([folder.shown])
+        reading = _read(folder, (PICTURES,))
+    _refuse_repeated(reading.drawings, contents, folder)
+    if contents.rest:
+        named = ", ".join(contents.rest[:_NAMED]) + (", ..." if len(contents.rest) > _NAMED else "")
+        reading.skipped[f"files in no known format ({named})"] = len(contents.rest)
+    return reading
+
+
+def _entries(folder: Source, stack: ExitStack, contents: _Contents) -> Iterator[AnnotatedImage]:
+    """Yield what all files of a folder say, and note the files.
+
+    Raises:
+        DataFormatError: files that should hold annotations are in none of the known formats.
+    """
+    taken: set[Path] = set()
+    for form in FOLDERS:
+        if form.claims(folder):
+            contents.parts.append((folder, form))
+            taken.update(form.parts(folder) if form.parts else folder.tree)
+            yield from _said(folder, form)
+    for path in folder.tree:
+        source = folder.within(path)
+        if path in taken:
+            continue
+        if source.suffix == archives.SUFFIX:
+            yield from _entries(_opened(source, stack), stack, contents)
+        elif (of_file := _form_of(source)) is not None:
+            contents.parts.append((folder.within(path), of_file))  # another source, which holds no document in memory
+            yield from _said(source, of_file)
+        elif not is_companion(path):
+            (contents.unknown if source.suffix in _SUFFIXES else contents.rest).append(source.shown)
+    if contents.unknown:
+        raise _unknown(contents.unknown)
+
+
+def _form_of(source: Source) -> Format | None:
+    if source.suffix not in _SUFFIXES:
+        return None
+    return _claimant(source, FILES)
+
+
+def _refuse_repeated(drawings: Sequence[Drawing], contents: _Contents, folder: Source) -> None:
+    """Refuse two masks of one task by the same person, or by nobody, and name the places they are in.
+
+    Raises:
+        DrawingError: there are such masks.
+    """
+    count = Counter((drawing.task, drawing.annotator, drawing.key) for drawing in drawings)
+    repeated = dict.fromkeys(task for (task, _, _), times in count.items() if times > 1)
+    if repeated:
+        faults = [f"{task}: drawn more than once, in {_places_of(task, contents, folder)}" for task in repeated]
+        raise DrawingError(folder.shown, faults)
+
+
+def _places_of(task: str, contents: _Contents, folder: Source) -> str:
+    only = {task: folder.tasks[task]} if task in folder.tasks else folder.tasks
+    places = [
+        entry.place
+        for source, form in contents.parts or [(folder, PICTURES)]
+        for entry in _said(replace(source, tasks=only), form)
+        if _draws(entry, task, only, folder.options)
+    ]
+    return " and ".join(places[:_NAMED])
+
+
+def _draws(entry: AnnotatedImage, task: str, tasks: Mapping[str, AnnotationTask], options: ReadOptions) -> bool:
+    try:
+        drawings = assemble([entry], tasks, options, entry.place).drawings
+    except EarthReasonError:  # of another image: all that this one has could be read
+        return False
+    return any(drawing.task == task for drawing in drawings)

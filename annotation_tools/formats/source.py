@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,16 @@ class Source:
         return "" if self.path.is_dir() else self.path.suffix.lower()
 
     @cached_property
+    def text(self) -> str:
+        """Text of the file in UTF-8, without its byte order mark.
+
+        Raises:
+            DataFormatError: the file is not UTF-8.
+        """
+        with named(Path(self.shown), "UTF-8 text"):
+            return self.path.read_text(encoding="utf-8-sig")
+
+    @cached_property
     def document(self) -> Any:
         """JSON of the file.
 
@@ -46,7 +56,7 @@ class Source:
         """
         with named(Path(self.shown), "JSON"):
             try:
-                return json.loads(self.path.read_text(encoding="utf-8-sig"))
+                return json.loads(self.text)
             except RecursionError:
                 raise ValueError("nested too deeply") from None
 
@@ -71,9 +81,22 @@ class Source:
         """Root element of the XML file."""
         return parse_xml(self.path.read_bytes(), self.shown)
 
+    @cached_property
+    def tree(self) -> tuple[Path, ...]:
+        """The visible files below the folder, in order."""
+        return tuple(visible_files(self.path, "**/*"))
+
     def files(self, *suffixes: str) -> list[Path]:
         """List the visible files of a folder with one of these suffixes (lower case), in order."""
-        return [path for path in visible_files(self.path, "**/*") if path.suffix.lower() in suffixes]
+        return [path for path in self.tree if path.suffix.lower() in suffixes]
+
+    def name_of(self, path: Path) -> str:
+        """Return the path of a file below the folder as messages write it, such as `export.zip/annotations.xml`."""
+        return f"{self.shown}/{path.relative_to(self.path).as_posix()}"
+
+    def within(self, path: Path) -> Source:
+        """Return a file below the folder as a source of its own."""
+        return replace(self, path=path, shown=self.name_of(path))
 
 
 @dataclass(frozen=True)
@@ -84,8 +107,11 @@ class Format:
         name: name of the format, as help and messages write it.
         claims: tells whether a file or folder is in this format; it looks at as little as possible.
         read: yields what it says about each image.
+        parts: lists the files of a folder that belong to the format; the others are read in their own formats. Only
+            for formats that are a folder; None means all files.
     """
 
     name: str
     claims: Callable[[Source], bool]
     read: Callable[[Source], Iterable[AnnotatedImage]]
+    parts: Callable[[Source], Collection[Path]] | None = None

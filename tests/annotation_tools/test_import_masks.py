@@ -181,9 +181,8 @@ def test_broken_cvat_files_say_what_is_wrong(workspace, tmp_path, content, messa
         ),
         ('<mask label="p" rle="-1, 10" left="0" top="0" width="3" height="3"/>', "runs of 9 pixels in a box of 3 x 3"),
         ('<mask label="p" rle="9" left="29" top="0" width="3" height="3"/>', "box extends outside"),
-        ('<polyline label="p" points="1,1;2,2"/>', "a polyline has no area"),
         ('<polygon label="p" points="1,1;2,2"/>', "at least three points"),
-        ('<box label="p" xtl="1" ytl="1" xbr="2" ybr="2" rotation="30"/>', "rotated box"),
+        ('<blob label="p"/>', "unknown kind 'blob'"),
     ],
 )
 def test_broken_cvat_shapes_are_named(workspace, tmp_path, shape, message):
