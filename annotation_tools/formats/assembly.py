@@ -70,7 +70,7 @@ def assemble(
         reading.skipped.update(entry.skipped)
         try:
             for task, marks in _shared_out(entry, several, options, reading):
-                drawing = _drawing(entry, task, marks, options)
+                drawing = drawing_of_entry(entry, task, marks, options)
                 if drawing is not None:
                     reading.drawings.append(drawing)
         except DataFormatError as error:
@@ -199,10 +199,14 @@ def _targets(tasks: Sequence[AnnotationTask]) -> str:
     return ", ".join(task.target or task.category or task.task for task in tasks)
 
 
-def _drawing(
+def drawing_of_entry(
     entry: AnnotatedImage, task: AnnotationTask, marks: Sequence[Mark], options: ReadOptions
 ) -> Drawing | None:
-    """Merge the marks of a task; return None if nobody annotated it."""
+    """Merge the marks of a task into a drawing; return None if nobody annotated it.
+
+    Raises:
+        DataFormatError: the marks contradict what is said about the image, or a mark has no pixel.
+    """
     if entry.size is not None and entry.size != (task.height, task.width):
         raise DataFormatError(
             f"{entry.place}: drawn on {entry.size[1]} x {entry.size[0]} pixels, but the image is {task.width} x "

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from annotation_tools.labelstudio.client import LabelStudioClient
-from annotation_tools.labelstudio.project import LOCAL, collect_drawings, push_project
+from annotation_tools.labelstudio.collect import collect_drawings
+from annotation_tools.labelstudio.project import LOCAL, Wishes, push_project
 from annotation_tools.workspace import Workspace
 
 from ..conftest import import_images, write_picture
@@ -18,7 +19,7 @@ def test_a_stroke_of_the_brush_comes_back_where_it_was_drawn(label_studio, chrom
     import_images(tmp_path / "work", str(tmp_path / "in"))
     workspace = Workspace.open(tmp_path / "work")
     with LabelStudioClient(label_studio.url, label_studio.login.token) as client:
-        project = push_project(client, workspace, LOCAL, ["pond", "mill"]).project
+        project = push_project(client, workspace, LOCAL, Wishes(["pond", "mill"])).project
         (task,) = client.tasks(project)
         context = chromium.new_context(viewport={"width": 1440, "height": 1000})
         page = context.new_page()
