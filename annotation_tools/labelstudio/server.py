@@ -16,7 +16,7 @@ import httpx
 
 from earthreason.cli.ports import check_free
 from earthreason.errors import EarthReasonError
-from earthreason.files import atomic_path, write_json
+from earthreason.files import private_path
 
 OWNER = "owner@example.org"
 _RUNNING = "running.json"
@@ -47,14 +47,16 @@ def login_of(folder: Path) -> Login:
     if path.is_file():
         return Login(**json.loads(path.read_text(encoding="utf-8")))
     login = Login(OWNER, secrets.token_urlsafe(12), secrets.token_hex(20))
-    with atomic_path(path) as temporary:
-        temporary.touch(mode=0o600)
+    with private_path(path) as temporary:
         temporary.write_text(json.dumps(asdict(login)), encoding="utf-8")
     return login
 
 
 def make_private(folder: Path) -> None:
-    """Keep a folder and all in it from other users of the machine: 0700 for folders, 0600 for files."""
+    """Keep a folder and all in it from other users of the machine: 0700 for folders, 0600 for files.
+
+    Label Studio gives pictures 0644 as it stores them; the folders around them protect them until the next start.
+    """
     folder.chmod(0o700)  # first, so that nobody enters while the rest is changed
     for path in folder.rglob("*"):
         if not path.is_symlink():
@@ -106,7 +108,8 @@ def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[
             umask=0o077,
         )
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
-    write_json(folder / _RUNNING, {"pid": process.pid, "url": url})
+    with private_path(folder / _RUNNING) as temporary:
+        temporary.write_text(json.dumps({"pid": process.pid, "url": url}), encoding="utf-8")
     try:
         _wait(process, url, log)
         yield Running(url, login)
