@@ -22,15 +22,16 @@ from typing import Any
 from annotation_tools.drawing import Drawing
 from annotation_tools.errors import DrawingError
 from annotation_tools.images import same_pixels
-from annotation_tools.lines import append_lines
+from annotation_tools.lines import append_lines, read_rows, row_line, write_rows
 from annotation_tools.servers import Server, people_of, read_servers, update_server, write_server
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
-from earthreason.files import write_text
 
 TASKS, DRAWINGS, PRELABELS, CONSENSUS = "tasks.jsonl", "drawings.jsonl", "prelabels.jsonl", "consensus.jsonl"
 SERVER = "server.json"
 ANNOTATION = "annotation "
 """Beginning of the keys of drawings that were collected from a Label Studio; its ID of the annotation follows."""
+_FEW = 8
+"""Number of tasks up to which it is faster to search lines for their names than to parse all lines."""
 _WAIT = 60.0
 """Seconds to wait while another command changes the workspace."""
 
@@ -168,7 +169,7 @@ class Workspace:
     def tasks(self) -> dict[str, AnnotationTask]:
         """Tasks by ID, in the order of their import."""
         if self._tasks is None:
-            self._tasks = {task.task: task for task in _read(self.root / TASKS, lambda row: AnnotationTask(**row))}
+            self._tasks = {task.task: task for task in read_rows(self.root / TASKS, lambda row: AnnotationTask(**row))}
         return self._tasks
 
     def picture(self, task: str) -> Path:
@@ -195,14 +196,14 @@ class Workspace:
         """Add tasks whose pictures are in `images/`, replacing those with the same ID; return how many are new."""
         before = dict(self.tasks) if is_workspace(self.root) else {}
         merged = before | {task.task: task for task in tasks}
-        _write(self.root / TASKS, [asdict(task) for task in merged.values()])
+        write_rows(self.root / TASKS, [asdict(task) for task in merged.values()])
         self._tasks = merged
         return len(merged) - len(before)
 
     def replace_tasks(self, tasks: Iterable[AnnotationTask]) -> None:
         """Write the tasks, replacing all earlier ones."""
         self._tasks = {task.task: task for task in tasks}
-        _write(self.root / TASKS, [asdict(task) for task in self._tasks.values()])
+        write_rows(self.root / TASKS, [asdict(task) for task in self._tasks.values()])
 
     def replaced(self, tasks: Iterable[AnnotationTask], folder: Path) -> list[str]:
         """List the tasks whose existing picture would be replaced by another one.
@@ -239,7 +240,15 @@ class Workspace:
     def versions(self) -> list[Drawing]:
         """Read every version of every drawing."""
         path = self.root / DRAWINGS
-        return list(_read(path, Drawing.of_row)) if path.is_file() else []
+        return list(read_rows(path, Drawing.of_row, appended=True)) if path.is_file() else []
+
+    def _versions_of(self, tasks: set[str]) -> list[Drawing]:
+        """Read every version of the drawings of some tasks, and of others if there are many tasks."""
+        path = self.root / DRAWINGS
+        if not path.is_file() or not tasks:
+            return []
+        names = [json.dumps(task, ensure_ascii=False) for task in tasks] if len(tasks) <= _FEW else None
+        return list(read_rows(path, Drawing.of_row, names, appended=True))
 
     def drawings(self) -> dict[str, list[Drawing]]:
         """Read the newest drawing of every annotator that was not withdrawn, by task.
@@ -274,7 +283,7 @@ class Workspace:
         faults = [fault for drawing in coming if (fault := fault_of(drawing, self.tasks))]
         if faults:
             raise DrawingError(str(self.root), faults)
-        newest = {_identity(drawing): drawing for drawing in self.versions()} if coming else {}
+        newest = {_identity(drawing): drawing for drawing in self._versions_of({drawing.task for drawing in coming})}
         counts: Counter[str] = Counter()
         added = []
         for drawing in coming:
@@ -287,7 +296,7 @@ class Workspace:
             newest[key] = replace(drawing, version=1 if old is None else old.version + 1)
             added.append(newest[key])
         if added:
-            append_lines(self.root / DRAWINGS, [_line(asdict(drawing)) for drawing in added])
+            append_lines(self.root / DRAWINGS, [row_line(asdict(drawing)) for drawing in added])
         return counts
 
     @contextmanager
@@ -314,7 +323,7 @@ class Workspace:
         """Read the newest pre-annotation of every tool by task; the last one of a task is shown to people."""
         path = self.root / PRELABELS
         by_task: dict[str, dict[str, Drawing]] = defaultdict(dict)
-        for drawing in _read(path, Drawing.of_row) if path.is_file() else ():
+        for drawing in read_rows(path, Drawing.of_row) if path.is_file() else ():
             by_task[drawing.task].pop(drawing.tool, None)
             by_task[drawing.task][drawing.tool] = drawing
         return {task: list(tools.values()) for task, tools in by_task.items()}
@@ -327,7 +336,7 @@ class Workspace:
             for task, drawing in drawings.items()
             for guess in (*(old for old in before.get(task, []) if old.tool != drawing.tool), drawing)
         ]
-        _write(self.root / PRELABELS, [asdict(drawing) for drawing in rows])
+        write_rows(self.root / PRELABELS, [asdict(drawing) for drawing in rows])
 
     def drop_prelabels(self, tasks: Iterable[str]) -> int:
         """Delete the pre-annotations of tasks whose picture was replaced; return how many there were."""
@@ -342,12 +351,12 @@ class Workspace:
         path = self.root / CONSENSUS
         if not path.is_file():
             return {}
-        rows = _read(path, lambda row: Consensus(**{**row, "drawing": Drawing.of_row(row["drawing"])}))
+        rows = read_rows(path, lambda row: Consensus(**{**row, "drawing": Drawing.of_row(row["drawing"])}))
         return {entry.drawing.task: entry for entry in rows}
 
     def write_consensus(self, entries: Iterable[Consensus]) -> None:
         """Write the result of `adjudicate`, replacing the earlier one."""
-        _write(self.root / CONSENSUS, [asdict(entry) for entry in entries])
+        write_rows(self.root / CONSENSUS, [asdict(entry) for entry in entries])
 
     def servers(self) -> dict[str, Server]:
         """Read the projects on Label Studio by server name, the last one used last; empty before `masks start`.
@@ -373,22 +382,3 @@ def _recency(drawing: Drawing) -> tuple[datetime, int]:
 def _identity(drawing: Drawing) -> tuple[str, str, str]:
     """Return what versions of one drawing share. An annotation of Label Studio stays one if another person edits it."""
     return drawing.task, "" if drawing.key.startswith(ANNOTATION) else drawing.annotator, drawing.key
-
-
-def _read(path: Path, make: Any) -> Iterator[Any]:
-    with path.open(encoding="utf-8") as file:  # str.splitlines would also split at U+2028 and U+0085 inside a text
-        for number, line in enumerate(file, start=1):
-            try:
-                yield make(json.loads(line))
-            except (ValueError, TypeError, KeyError) as error:
-                if path.name == DRAWINGS and not line.endswith("\n"):
-                    return  # cut off while it was appended
-                raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
-
-
-def _line(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    write_text(path, "".join(map(_line, rows)))

@@ -56,6 +56,11 @@ def decode_brush(stream: Sequence[int], height: int, width: int) -> np.ndarray:
     Raises:
         DataFormatError: the stream is invalid or truncated, or belongs to an image of another size.
     """
+    return decode_coverage(stream, height, width) >= HALF
+
+
+def decode_coverage(stream: Sequence[int], height: int, width: int) -> np.ndarray:
+    """Decode a stream into the alpha of the pixels, (height, width) uint8; errors are those of `decode_brush`."""
     try:
         content = bytes(stream)
     except (TypeError, ValueError):
@@ -79,7 +84,7 @@ def decode_brush(stream: Sequence[int], height: int, width: int) -> np.ndarray:
             raise DataFormatError("the runs of the brush mask exceed its pixels")
         out[place:end] = reader.take(8) if is_run else reader.take_words(length)
         place = end
-    return out.reshape(height, width, _CHANNELS)[..., 3] >= HALF
+    return out.reshape(height, width, _CHANNELS)[..., 3]
 
 
 class _Bits:

@@ -22,7 +22,7 @@ LOCAL = "local"
 OVERLAP = 2
 """Number of people who draw each task of a new project."""
 _BATCH = 20
-_UPLOADS = 4
+UPLOADS = 4
 """Pictures sent at a time. More do not help: the local server has one process and an embedded database."""
 Progress = Callable[[int], object]
 
@@ -153,7 +153,7 @@ def _upload(
 ) -> None:
     """Upload the pictures of tasks that are not on the server yet, and add their addresses."""
     pictures = {task.picture: workspace.picture(task.task) for task in tasks if task.picture not in addresses}
-    with ThreadPoolExecutor(_UPLOADS) as pool:
+    with ThreadPoolExecutor(UPLOADS) as pool:
         found = pool.map(lambda path: client.upload_picture(project, path), pictures.values())
         addresses.update(zip(pictures, found, strict=True))
 
