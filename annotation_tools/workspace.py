@@ -116,7 +116,14 @@ def fingerprints(drawings: Iterable[Drawing]) -> list[str]:
     return sorted(drawing.fingerprint for drawing in drawings)
 
 
-_TOGETHER = (("questions", "answers", "reasoning_type", "unseen"), ("category",), ("source",))
+_TOGETHER = (
+    ("questions", "answers", "reasoning_type", "unseen"),
+    ("category",),
+    ("source",),
+    ("target",),
+    ("separate",),
+    ("origin",),
+)
 _OF_THE_SIZE = (("ground_resolution",), ("transform", "crs"))
 """Groups of facts, each known if its first fact is. The later ones depend on the size of the image."""
 
