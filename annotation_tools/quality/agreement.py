@@ -11,6 +11,7 @@ import numpy as np
 
 from annotation_tools.drawing import Drawing
 from annotation_tools.formats.base import NO_TARGET
+from annotation_tools.quality.instances import TargetCounts
 from annotation_tools.quality.masks import MaskPair, compare_drawings
 from annotation_tools.quality.ratings import Agreement, rate_agreement
 from annotation_tools.workspace import Workspace
@@ -49,6 +50,25 @@ class Person:
 
 
 @dataclass(frozen=True)
+class TargetAgreement:
+    """Agreement on separate targets, over all pairs of people.
+
+    Attributes:
+        tasks: number of tasks whose targets are kept apart.
+        same: number of targets that both people of a pair marked, with an IoU above 0.5.
+        different: number of targets that only one of them marked.
+        f1: `TargetCounts.f1` of these numbers.
+        panoptic: panoptic quality, which also counts how well the same targets overlap.
+    """
+
+    tasks: int
+    same: int
+    different: int
+    f1: float | None
+    panoptic: float | None
+
+
+@dataclass(frozen=True)
 class Quality:
     """The report of `agreement`.
 
@@ -62,6 +82,7 @@ class Quality:
         emptiness: agreement on whether there is a target.
         categories: agreement on the category of non-empty drawings.
         people: annotators.
+        targets: agreement on separate targets, None if no task keeps them apart.
         verdicts: agreement of reviewers on questions, None without a review.
         consistency: number of questions judged twice, and the share judged the same, by reviewer.
         pace: number of verdicts, and their median seconds, by reviewer.
@@ -75,6 +96,7 @@ class Quality:
     emptiness: Agreement
     categories: Agreement
     people: list[Person]
+    targets: TargetAgreement | None = None
     verdicts: Agreement | None = None
     consistency: dict[str, tuple[int, float]] = field(default_factory=dict)
     pace: dict[str, tuple[int, float]] = field(default_factory=dict)
@@ -104,6 +126,7 @@ def measure_quality(workspace: Workspace, verdicts: Iterable[Mapping[str, Any]] 
         emptiness=_emptiness(drawings),
         categories=_categories(drawings),
         people=_people(drawings, pairs),
+        targets=_targets(pairs),
         verdicts=None if given is None else _verdicts(given),
         consistency=_consistency(given or []),
         pace=_pace(given or []),
@@ -118,6 +141,15 @@ def _mean_iou(pairs: Sequence[MaskPair]) -> tuple[float, float | None, float | N
     interval = confidence_intervals(terms, np.array([pair.image for pair in pairs])).get("iou")
     ends = (None, None) if interval is None else (interval.low, interval.high)
     return float(values.mean()), *ends
+
+
+def _targets(pairs: Sequence[MaskPair]) -> TargetAgreement | None:
+    counted = [(pair.image, pair.targets) for pair in pairs if pair.targets is not None]
+    if not counted:
+        return None
+    total = sum((counts for _, counts in counted), TargetCounts(0, 0, 0, 0.0))
+    different = total.only_first + total.only_second
+    return TargetAgreement(len({task for task, _ in counted}), total.same, different, total.f1, total.panoptic)
 
 
 def _emptiness(drawings: Mapping[str, Sequence[Drawing]]) -> Agreement:
