@@ -1,24 +1,22 @@
-"""Read and write CVAT for images 1.1 XML: polygons, boxes and masks.
+"""Read CVAT for images 1.1 XML: polygons, boxes and masks.
 
 A mask is stored as row-major runs inside its bounding box, background first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as Tree
 
-from annotation_tools.drawing import Drawing
 from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, checked_size
+from annotation_tools.formats.owners import TASK, split_by_task
 from annotation_tools.formats.polygons import fill_polygon
-from annotation_tools.formats.runs import bounding_box, from_row_runs, row_runs
+from annotation_tools.formats.runs import from_row_runs
 from annotation_tools.formats.source import Format, Source
 from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
-from earthreason.files import write_text
 
 _IGNORED = ("tag", "attribute")
 
@@ -29,22 +27,30 @@ def _read(source: Source) -> Iterator[AnnotatedImage]:
         raise DataFormatError(f"{source.shown}: contains video tracks; export the task as 'CVAT for images 1.1'")
     with named(Path(source.shown), "CVAT for images 1.1"):
         for image in root.iter("image"):
-            yield _image(image, source)
+            yield from _image(image, source)
 
 
-def _image(image: Any, source: Source) -> AnnotatedImage:
+def _image(image: Any, source: Source) -> list[AnnotatedImage]:
     place = f"{source.shown}, image {image.get('name')!r}"
-    marks = []
+    marks, owners = [], []
     for number, element in enumerate((e for e in image if e.tag not in _IGNORED), start=1):
         where = f"{place}, shape {number} ({element.get('label')!r})"
         marks.append(Mark(element.get("label"), partial(_draw, element, where, source.options.repair), where))
-    return AnnotatedImage(
+        owners.append(_owner(element))
+    empty = [_owner(tag) for tag in image.iter("tag") if tag.get("label") == NO_TARGET]
+    whole = AnnotatedImage(
         names=(image.attrib["name"],),
         marks=tuple(marks),
         place=place,
         size=checked_size(image.attrib["height"], image.attrib["width"], place),
-        says_empty=any(tag.get("label") == NO_TARGET for tag in image.iter("tag")),
+        says_empty=None in empty,
     )
+    return split_by_task(whole, owners, [task for task in empty if task is not None])
+
+
+def _owner(element: Any) -> str | None:
+    """Return the task that our own export names beside a shape or tag."""
+    return next((said.text for said in element.iter("attribute") if said.get("name") == TASK and said.text), None)
 
 
 FORMAT = Format("CVAT for images 1.1", lambda source: source.tag == "annotations", _read)
@@ -74,47 +80,3 @@ def _crop(element: Any, size: tuple[int, int], place: str) -> Patch:
         return Patch(from_row_runs(runs, height, width), top, left)
     except DataFormatError as error:
         raise DataFormatError(f"{place}: {error}") from None
-
-
-def write_cvat(path: Path, drawings: Iterable[Drawing], file_names: dict[str, str]) -> None:
-    """Write drawings as masks, and empty ones as the tag "no target": CVAT would store an empty mask as one pixel."""
-    root = Tree.Element("annotations")
-    Tree.SubElement(root, "version").text = "1.1"
-    labels: dict[str, None] = {NO_TARGET: None}
-    images = []
-    for number, drawing in enumerate(drawings):
-        image = Tree.Element(
-            "image",
-            id=str(number),
-            name=file_names[drawing.task],
-            width=str(drawing.width),
-            height=str(drawing.height),
-        )
-        if drawing.is_empty:
-            Tree.SubElement(image, "tag", label=NO_TARGET, source="manual")
-        else:
-            label = drawing.category or "target"
-            labels[label] = None
-            mask = drawing.mask
-            left, top, width, height = bounding_box(mask)
-            runs = row_runs(mask[top : top + height, left : left + width])
-            Tree.SubElement(
-                image,
-                "mask",
-                label=label,
-                source="manual",
-                occluded="0",
-                z_order="0",
-                rle=", ".join(map(str, runs)),
-                left=str(left),
-                top=str(top),
-                width=str(width),
-                height=str(height),
-            )
-        images.append(image)
-    listed = Tree.SubElement(Tree.SubElement(Tree.SubElement(root, "meta"), "task"), "labels")
-    for name in labels:
-        Tree.SubElement(Tree.SubElement(listed, "label"), "name").text = name
-    root.extend(images)
-    Tree.indent(root)
-    write_text(path, '<?xml version="1.0" encoding="utf-8"?>\n' + Tree.tostring(root, encoding="unicode") + "\n")

@@ -1,7 +1,4 @@
-"""Read and write labelme JSON: polygons, boxes, circles and base64 PNG masks, one file per image.
-
-Unknown keys survive a round trip.
-"""
+"""Read labelme JSON: polygons, boxes, circles and base64 PNG masks, one file per image."""
 
 from __future__ import annotations
 
@@ -15,18 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from annotation_tools.drawing import Drawing
 from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, checked_size
+from annotation_tools.formats.owners import TASKS, no_target_of, split_by_task
 from annotation_tools.formats.polygons import fill_polygon
-from annotation_tools.formats.runs import bounding_box
 from annotation_tools.formats.source import Format, Source
 from earthreason.data.pictures import mask_of
 from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
-from earthreason.masks.png import encode_mask_png
 
-_VERSION = "5.5.0"
-"""Version stated in new files; shapes of type `mask` need at least 5.3."""
 _CIRCLE_POINTS = 64
 
 
@@ -37,13 +30,18 @@ def _read(source: Source) -> Iterator[AnnotatedImage]:
         for number, shape in enumerate(document["shapes"], start=1):
             where = f"{place}, shape {number} ({shape['label']!r})"
             marks.append(Mark(str(shape["label"]), partial(_draw, shape, where, source.options.repair), where))
-        yield AnnotatedImage(
+        flags = document.get("flags") or {}
+        whole = AnnotatedImage(
             names=tuple(name for name in (document.get("imagePath"), source.path.name) if name),
             marks=tuple(marks),
             place=place,
             size=checked_size(document["imageHeight"], document["imageWidth"], place),
-            says_empty=bool((document.get("flags") or {}).get(NO_TARGET)),
+            says_empty=bool(flags.get(NO_TARGET)),
         )
+        tasks = [str(task) for task in document.get(TASKS) or ()]
+        said = [shape.get("description") for shape in document["shapes"]]
+        owners = [text if text in tasks else None for text in said]
+        yield from split_by_task(whole, owners, [task for task in tasks if flags.get(no_target_of(task))], tasks)
 
 
 FORMAT = Format("labelme", lambda source: "shapes" in source.keys, _read)
@@ -80,40 +78,3 @@ def _crop(shape: dict[str, Any], size: tuple[int, int], place: str) -> Patch:
     if left < 0 or top < 0 or right >= size[1] or bottom >= size[0]:
         raise DataFormatError(f"{place}: the mask extends outside the image of {size[1]} x {size[0]} pixels")
     return Patch(crop, top, left)
-
-
-def document_of_drawing(drawing: Drawing, file_name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Convert a drawing to a labelme document.
-
-    Args:
-        drawing: drawing to convert; it becomes one shape of type `mask`, or the flag "no target".
-        file_name: file name of the picture, in the same folder as the document.
-        before: earlier document of the image, whose other keys are kept.
-    """
-    document = {"version": _VERSION, "imageData": None, **(before or {})}
-    flags = {key: value for key, value in (document.get("flags") or {}).items() if key != NO_TARGET}
-    shapes: list[dict[str, Any]] = []
-    if drawing.is_empty:
-        flags[NO_TARGET] = True
-    else:
-        mask = drawing.mask
-        left, top, width, height = bounding_box(mask)
-        crop = encode_mask_png(mask[top : top + height, left : left + width])
-        shapes.append(
-            {
-                "label": drawing.category or "target",
-                "points": [[left, top], [left + width - 1, top + height - 1]],
-                "group_id": None,
-                "description": "",
-                "shape_type": "mask",
-                "flags": {},
-                "mask": base64.b64encode(crop).decode("ascii"),
-            }
-        )
-    return document | {
-        "imagePath": file_name,
-        "imageHeight": drawing.height,
-        "imageWidth": drawing.width,
-        "shapes": shapes,
-        "flags": flags,
-    }

@@ -27,6 +27,7 @@ from annotation_tools.formats.source import Format, Source
 from earthreason.data.pictures import open_picture
 from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
+from earthreason.masks.rle import decode_rle
 
 IMAGE, BRUSH, POLYGON, WAND, CATEGORY = "image", "brush", "polygon", "wand", "category"
 """Names of the object and the controls in the labelling configuration of `labelstudio/config.py`."""
@@ -39,15 +40,24 @@ _KINDS = ("brushlabels", "polygonlabels", "rectanglelabels", "bitmasklabels")
 
 
 def results_of_drawing(drawing: Drawing) -> list[dict[str, Any]]:
-    """Convert a drawing to the result list of an annotation or a prediction."""
+    """Convert a drawing to the result list of an annotation or a prediction: a brush mask for each target."""
     size = {"original_width": drawing.width, "original_height": drawing.height}
     said = NO_TARGET if drawing.is_empty else drawing.category or UNNAMED
     choice = {"from_name": CATEGORY, "to_name": IMAGE, "type": "choices", "value": {"choices": [said]}}
     if drawing.is_empty:
         return [choice]
-    value = {"format": "rle", "rle": encode_brush(drawing.mask), "brushlabels": [BRUSH]}
-    brush = {"from_name": BRUSH, "to_name": IMAGE, "type": "brushlabels", "image_rotation": 0, "value": value, **size}
-    return [brush, choice]
+    brushes = [
+        {
+            "from_name": BRUSH,
+            "to_name": IMAGE,
+            "type": "brushlabels",
+            "image_rotation": 0,
+            "value": {"format": "rle", "rle": encode_brush(decode_rle(target)), "brushlabels": [BRUSH]},
+            **size,
+        }
+        for target in drawing.separate
+    ]
+    return [*brushes, choice]
 
 
 def drawing_of_results(
