@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-
 from annotation_tools.drawing import Drawing, draw
 from annotation_tools.errors import DrawingError
 from annotation_tools.formats.assembly import Reading
@@ -27,11 +25,12 @@ from earthreason.data.schema import Record
 from earthreason.data.sources.release import locate_release
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.files import visible_files
+from earthreason.masks.rle import encode_mask
 from earthreason.types import OPTIONAL_FACTS
 
 Progress = Callable[[int], object]
-Arrival = tuple[AnnotationTask, bytes, np.ndarray | None]
-"""A task, its picture, and the (height, width) bool mask that comes with it, None without one."""
+Arrival = tuple[AnnotationTask, bytes, Drawing | None]
+"""A task, its picture, and the drawing that comes with it, None without one."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +107,11 @@ def import_all(
         for path in masks:
             readings.append(_masks_of(path, tasks, options))
             tasks = _with_targets(tasks, readings[-1].tasks, workspace)
+            tasks |= {
+                drawing.task: replace(tasks[drawing.task], separate=True)
+                for drawing in readings[-1].drawings
+                if drawing.targets is not None
+            }
         replaced = workspace.replaced(coming.values(), Path(scratch))
         # All checks are done; the workspace changes only from here on.
         _move_in(workspace, coming, Path(scratch))
@@ -152,9 +156,9 @@ def _receive(
     drawings: list[Drawing] = []
     of_samples: dict[bytes, str] = {}  # samples about one image hold the same bytes, and share its picture
     targets = _targets_of_images(old.values())
-    for arrived, content, mask in arrivals:
-        task = arrived
-        if mask is not None:
+    for arrived, content, label in arrivals:
+        task = replace(arrived, separate=arrived.separate or options.read.instances)
+        if label is not None:
             task = replace(task, picture=of_samples.setdefault(sha256(content).digest(), task.picture))
         if task.task in tasks:
             raise DataFormatError(f"two pictures are named {task.task!r}; IDs are file stems, so rename one of them")
@@ -164,18 +168,8 @@ def _receive(
         else:  # the picture of an image whose tasks were made for its targets
             same = {name: with_facts_of(replace(task, task=name), old[name]) for name in targets[task.image]}
             tasks |= same
-        if mask is not None:
-            drawings.append(
-                draw(
-                    task.task,
-                    mask,
-                    task.category,
-                    annotator=options.annotator or "",
-                    created=_now(),
-                    tool="import",
-                    key="import",
-                )
-            )
+        if label is not None:
+            drawings.append(replace(label, annotator=options.annotator or "", created=_now()))
         progress(1)
     _refuse_faults(drawings, tasks, "the source")
     return tasks, [drawings] if tasks else []
@@ -301,4 +295,8 @@ def _of_record(split: str, record: Record) -> Arrival:
         answers=record.answers,
         **{fact: getattr(record, fact) for fact in OPTIONAL_FACTS},
     )
-    return task, record.image, mask_of(record.mask, Path(name))
+    label = draw(name, mask_of(record.mask, Path(name)), task.category, tool="import", key="import")
+    if record.targets is not None:
+        targets = [encode_mask(mask_of(target, Path(name))) for target in record.targets]
+        label = replace(label, targets=targets)
+    return replace(task, separate=record.targets is not None), record.image, label

@@ -103,6 +103,7 @@ def test_instances_are_separate_masks_whose_union_is_the_mask(workspace, tmp_pat
     (drawing,) = workspace.drawings()["a"]
     assert drawing.targets == [encode_mask(POND), encode_mask(MILL)]
     assert np.array_equal(drawing.mask, POND | MILL)
+    assert Workspace.open(workspace.root).tasks["a"].separate
 
 
 def samples(folder, names, seed=1):
