@@ -110,6 +110,7 @@ class ExportSummary:
         undrawn: tasks without a drawing.
         unadjudicated: tasks drawn after the last `adjudicate`.
         unsettled: tasks that wait for a third person.
+        gold: gold tasks, which are left out.
         united: tasks whose separate targets the format has as one mask only.
         left_out: samples and questions left out because of a review.
         questions: number of written questions, None without a review.
@@ -120,6 +121,7 @@ class ExportSummary:
     undrawn: list[str]
     unadjudicated: list[str]
     unsettled: list[str]
+    gold: list[str]
     united: list[str]
     left_out: LeftOut
     questions: int | None = None
@@ -181,7 +183,7 @@ def export_workspace(
 
 def _summary(agreed: AgreedSamples, united: list[str]) -> ExportSummary:
     return ExportSummary(
-        agreed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, united, left_out=left_out({})
+        agreed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, agreed.gold, united, left_out({})
     )
 
 

@@ -357,6 +357,7 @@ def export(
         (written.unsettled, "left out, waiting for a third person"),
         (written.unadjudicated, "left out, drawn after the last `adjudicate`"),
         (written.undrawn, f"left out, {annotator} has not drawn" if annotator else "left out, no one has drawn"),
+        (written.gold, "left out, gold tasks"),
         (written.united, "separate targets united, because a release has one mask a sample (parquet keeps them)"),
     ):
         if names:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from annotation_tools.drawing import Drawing
+from annotation_tools.gold import gold, without_gold
 from annotation_tools.workspace import AnnotationTask, Consensus, Workspace
 from earthreason.data.pictures import rgb_content
 from earthreason.data.schema import SPLITS, Record
@@ -28,6 +29,7 @@ class AgreedSamples:
         undrawn: tasks without a drawing (of the annotator, if one is given).
         unadjudicated: tasks drawn after the last `adjudicate`.
         unsettled: tasks that wait for a third person.
+        gold: gold tasks, which are left out.
         apart: tasks with several separate targets.
     """
 
@@ -45,12 +47,13 @@ class AgreedSamples:
             EarthReasonError: nothing is settled; see also `settled_entries`.
         """
         self._workspace, self._with_targets = workspace, with_targets
+        self.gold = list(gold(workspace))
         self.entries = settled_entries(workspace, annotator)
         consensus = workspace.consensus() if annotator is None else {}
-        self.unsettled = [task for task, entry in consensus.items() if not entry.settled]
-        drawn = workspace.drawings() if annotator is None else self.entries
+        self.unsettled = [task for task, entry in consensus.items() if not entry.settled and task not in self.gold]
+        drawn = without_gold(workspace, workspace.drawings() if annotator is None else self.entries)
         self.apart = [task for task, entry in self.entries.items() if several_targets(entry.drawing)]
-        self.undrawn = [task for task in workspace.tasks if task not in drawn]
+        self.undrawn = [task for task in workspace.tasks if task not in drawn and task not in self.gold]
         self.unadjudicated = [task for task in drawn if consensus and task not in consensus]
         if not self.entries:
             raise EarthReasonError(f"{workspace.root}: no image has a settled mask; draw, collect and adjudicate first")
@@ -66,13 +69,13 @@ class AgreedSamples:
 
 
 def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[str, Consensus]:
-    """Return the settled masks by task.
+    """Return the settled masks by task, without gold tasks.
 
     Raises:
         EarthReasonError: the annotator drew nothing, several people drew an image and nothing was adjudicated, or
             drawings changed after the adjudication.
     """
-    drawings = workspace.drawings()
+    drawings = without_gold(workspace, workspace.drawings())
     if annotator is not None:
         own = {task: [d for d in several if d.annotator == annotator] for task, several in drawings.items()}
         if not any(own.values()):
@@ -81,7 +84,7 @@ def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[
                 f"{workspace.root}: {annotator!r} drew nothing; annotators: {', '.join(known) or 'none'}"
             )
         return {task: _alone(several[0]) for task, several in own.items() if several}
-    consensus = workspace.consensus()
+    consensus = without_gold(workspace, workspace.consensus())
     if not consensus:
         twice = [task for task, several in drawings.items() if len(several) > 1]
         if twice:

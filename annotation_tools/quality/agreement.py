@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,8 +11,10 @@ import numpy as np
 
 from annotation_tools.drawing import Drawing
 from annotation_tools.formats.base import NO_TARGET
+from annotation_tools.gold import without_gold
 from annotation_tools.quality.instances import TargetCounts
 from annotation_tools.quality.masks import MaskPair, compare_drawings
+from annotation_tools.quality.offered import offered_categories
 from annotation_tools.quality.ratings import Agreement, rate_agreement
 from annotation_tools.workspace import Workspace
 from earthreason.metrics.scores import Terms
@@ -106,15 +108,20 @@ class Quality:
         return asdict(self)
 
 
-def measure_quality(workspace: Workspace, verdicts: Iterable[Mapping[str, Any]] | None = None) -> Quality:
-    """Measure the agreement in a workspace.
+def measure_quality(
+    workspace: Workspace,
+    verdicts: Iterable[Mapping[str, Any]] | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+) -> Quality:
+    """Measure the agreement in a workspace; gold tasks do not count.
 
     Args:
         workspace: workspace with drawings.
         verdicts: verdicts from `ReviewStore.verdicts`, None without a review.
+        progress: called with 1 after every task with drawings.
     """
-    drawings = workspace.drawings()
-    pairs = compare_drawings(drawings)
+    drawings = without_gold(workspace, workspace.drawings())
+    pairs = compare_drawings(drawings, progress)
     given = None if verdicts is None else list(verdicts)
     distances = [pair.distance for pair in pairs if pair.distance is not None]
     return Quality(
@@ -124,7 +131,7 @@ def measure_quality(workspace: Workspace, verdicts: Iterable[Mapping[str, Any]] 
         iou_low=float(np.percentile([pair.iou for pair in pairs], 5)) if pairs else None,
         distance=float(np.mean(distances)) if distances else None,
         emptiness=_emptiness(drawings),
-        categories=_categories(drawings),
+        categories=_categories(drawings, len(offered_categories(workspace))),
         people=_people(drawings, pairs),
         targets=_targets(pairs),
         verdicts=None if given is None else _verdicts(given),
@@ -160,13 +167,12 @@ def _emptiness(drawings: Mapping[str, Sequence[Drawing]]) -> Agreement:
     return rate_agreement(said, 2)
 
 
-def _categories(drawings: Mapping[str, Sequence[Drawing]]) -> Agreement:
+def _categories(drawings: Mapping[str, Sequence[Drawing]], offered: int) -> Agreement:
     said = {
         image: {drawing.annotator: drawing.category for drawing in several if drawing.category is not None}
         for image, several in drawings.items()
     }
-    known = {value for each in said.values() for value in each.values()}
-    return rate_agreement(said, max(2, len(known)))
+    return rate_agreement(said, max(2, offered))
 
 
 def _people(drawings: Mapping[str, Sequence[Drawing]], pairs: Sequence[MaskPair]) -> list[Person]:
