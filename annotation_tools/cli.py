@@ -115,7 +115,7 @@ def agreement(
 
     workspace = Workspace.open(work)
     verdicts = None if reviews is None else list(ReviewStore(reviews / STORE).verdicts())
-    with tqdm(unit="task", desc="comparing", leave=False) as bar:
+    with tqdm(unit="task", desc="comparing", leave=False, disable=None) as bar:
         quality = measure_quality(workspace, verdicts, bar.update)
     if report_json(json_out, quality.to_dict()):
         print_quality(quality, stdout())
@@ -157,7 +157,7 @@ def adjudicate(
     for name in adjudicators or ():
         if name not in annotators:
             raise UnknownNameError("--adjudicator", name, annotators)
-    with tqdm(total=len(drawings), unit="task", desc="merging", leave=False) as bar:
+    with tqdm(total=len(drawings), unit="task", desc="merging", leave=False, disable=None) as bar:
         entries = settle(drawings, Rules(method, min_iou, min_drawings, tuple(adjudicators or ())), bar.update)
     with workspace.changing():
         workspace.write_consensus(entries)

@@ -14,7 +14,7 @@ from annotation_tools.quality.dashboard import Dashboard, Progress
 from annotation_tools.quality.report import number
 from earthreason.files import write_text
 
-COLUMNS = ("annotator", "drawn", "waiting", "reviewed", "IoU with others", "an hour", "cost each", "gold", "due")
+COLUMNS = ("annotator", "drawn", "waiting", "reviewed", "IoU with others", "per hour", "cost each", "gold", "due")
 
 
 def print_dashboard(state: Dashboard, console: Console) -> None:
