@@ -16,8 +16,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from annotation_tools.drawing import Drawing
 
 
 def samples(count: int) -> Iterator:
@@ -149,7 +153,7 @@ def agreement(tasks: int, side: int, workspace: Path | None) -> None:
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
-def drawn_by_three(tasks: int, side: int) -> dict:
+def drawn_by_three(tasks: int, side: int) -> dict[str, list[Drawing]]:
     """Draw one target an image: smooth outlines of 0.05 to 40 % of the image, every tenth one scattered in parts."""
     from scipy.ndimage import gaussian_filter, shift
 
@@ -174,7 +178,7 @@ def drawn_by_three(tasks: int, side: int) -> dict:
     return {f"t{number}": each[number % len(each)] for number in range(tasks)}
 
 
-def plain_pairs(several: list) -> Iterator[tuple]:
+def plain_pairs(several: list[Drawing]) -> Iterator[tuple[float, float | None, float | None]]:
     """Compare whole masks by the definition: outlines by erosion, distances by a map of the whole image."""
     from itertools import combinations
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from annotation_tools.drawing import Drawing
-from annotation_tools.gold import GoldScore, gold, score_gold
+from annotation_tools.gold import gold
+from annotation_tools.quality.gold_scores import GoldScore, score_gold
 from annotation_tools.quality.masks import compare_drawings
 from annotation_tools.workspace import Workspace
 from earthreason.errors import DataFormatError

@@ -7,9 +7,10 @@ from typer.testing import CliRunner
 from annotation_tools.cli import app
 from annotation_tools.errors import DrawingError
 from annotation_tools.exports import export_workspace
-from annotation_tools.gold import gold, score_gold, write_gold
+from annotation_tools.gold import gold, write_gold
 from annotation_tools.quality.adjudicate import Rules, adjudicate
 from annotation_tools.quality.agreement import measure_quality
+from annotation_tools.quality.gold_scores import score_gold
 from earthreason.errors import DataFormatError, EarthReasonError
 
 from .conftest import box, drawn
