@@ -106,6 +106,8 @@ def agreement(
 
     Example: python -m annotation_tools agreement work --report agreement
     """
+    from tqdm import tqdm
+
     from annotation_tools.quality.agreement import measure_quality
     from annotation_tools.quality.report import print_quality, write_quality
     from annotation_tools.review.schema import STORE
@@ -113,7 +115,8 @@ def agreement(
 
     workspace = Workspace.open(work)
     verdicts = None if reviews is None else list(ReviewStore(reviews / STORE).verdicts())
-    quality = measure_quality(workspace, verdicts)
+    with tqdm(unit="task", desc="comparing", leave=False, disable=None) as bar:
+        quality = measure_quality(workspace, verdicts, bar.update)
     if report_json(json_out, quality.to_dict()):
         print_quality(quality, stdout())
     if report is not None:
@@ -139,34 +142,72 @@ def adjudicate(
 
     Example: python -m annotation_tools adjudicate work --min-iou 0.8
     """
+    from tqdm import tqdm
+
+    from annotation_tools.gold import without_gold
     from annotation_tools.quality.adjudicate import Rules
     from annotation_tools.quality.adjudicate import adjudicate as settle
 
     workspace = Workspace.open(work)
-    drawings = workspace.drawings()
+    everything = workspace.drawings()
+    drawings = without_gold(workspace, everything)
     if not drawings:
         raise EarthReasonError(f"{work}: there are no drawings yet; run `masks start`, then `masks collect`")
     annotators = {drawing.annotator for several in drawings.values() for drawing in several}
     for name in adjudicators or ():
         if name not in annotators:
             raise UnknownNameError("--adjudicator", name, annotators)
-    entries = settle(drawings, Rules(method, min_iou, min_drawings, tuple(adjudicators or ())))
+    with tqdm(total=len(drawings), unit="task", desc="merging", leave=False, disable=None) as bar:
+        entries = settle(drawings, Rules(method, min_iou, min_drawings, tuple(adjudicators or ())), bar.update)
     with workspace.changing():
         workspace.write_consensus(entries)
     waiting = [entry for entry in entries if not entry.settled]
     console = stdout()
-    undrawn = len(workspace.tasks) - len(entries)
+    undrawn = len(workspace.tasks) - len(everything)
     console.print(
         f"{work}: {len(entries) - len(waiting)} images settled, {len(waiting)} waiting for another person, "
         f"{undrawn} tasks not drawn",
         soft_wrap=True,
     )
+    if len(drawings) < len(everything):
+        console.print(f"gold tasks, which are not merged: {len(everything) - len(drawings)}")
     for entry in waiting[:_LISTED]:
         console.print(f"  {entry.drawing.task}: {entry.reason}", soft_wrap=True, markup=False)
     if len(waiting) > _LISTED:
         console.print(f"  ... and {len(waiting) - _LISTED} more")
     if waiting:
         console.print(f"next: python -m annotation_tools masks start {work} --queue --overlap 1", soft_wrap=True)
+
+
+@app.command()
+def dashboard(
+    work: masks_cli.WorkArgument,
+    reviews: Annotated[
+        Path | None, typer.Option("--reviews", help="Folder of a review whose verdicts are counted.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=0, help="Cost of an hour, from which the cost of a drawing follows.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write an HTML page into this folder.")] = None,
+    json_out: JsonOption = None,
+) -> None:
+    """Show how far a project is: drawn, waiting, reviewed, agreement, pace, cost, deadlines and gold tasks by person.
+
+    Example: python -m annotation_tools dashboard work --reviews review --rate 25 --out dashboard
+    """
+    from annotation_tools.quality.dashboard import summarise
+    from annotation_tools.quality.dashboard_page import print_dashboard, write_dashboard
+    from annotation_tools.review.schema import STORE
+    from annotation_tools.review.store import ReviewStore
+
+    workspace = Workspace.open(work)
+    store = None if reviews is None else ReviewStore(reviews / STORE)
+    verdicts, questions = (None, 0) if store is None else (list(store.verdicts()), store.questions)
+    state = summarise(workspace, verdicts, questions, rate)
+    if report_json(json_out, state.to_dict()):
+        print_dashboard(state, stdout())
+    if out is not None:
+        stdout().print(f"page: {write_dashboard(out, state, work)}", soft_wrap=True)
 
 
 def run() -> None:

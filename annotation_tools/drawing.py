@@ -76,6 +76,11 @@ class Drawing:
         return rle_area(self.segmentation) == 0
 
     @property
+    def separate(self) -> list[RLE]:
+        """Masks of the separate targets: `targets`, or else the whole mask as one, or none if it is empty."""
+        return self.targets if self.targets is not None else [] if self.is_empty else [self.segmentation]
+
+    @property
     def mask(self) -> np.ndarray:
         """(height, width) bool."""
         return decode_rle(self.segmentation)

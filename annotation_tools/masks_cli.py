@@ -181,6 +181,9 @@ def export(
         Path | None,
         typer.Option("--reviews", help="Folder of a review, which omits rejected questions and replaces edited ones."),
     ] = None,
+    only_reviewed: Annotated[
+        bool, typer.Option("--only-reviewed", help="Leave out questions that the review has not decided.")
+    ] = False,
 ) -> None:
     """Export the settled masks and their annotators. The folder appears only when it is complete.
 
@@ -191,21 +194,30 @@ def export(
     from earthreason.cli.questions import print_left_out
 
     outcome = None if reviews is None else review_outcome(reviews)
-    written = export_workspace(Workspace.open(work), form, out, annotator, outcome)
+    written = export_workspace(Workspace.open(work), form, out, annotator, outcome, only_reviewed)
     console = stdout()
     counts = ", ".join(f"{split} {count}" for split, count in written.counts.items())
     console.print(f"{out}: {counts}", soft_wrap=True)
-    for names, why in (
-        (written.unsettled, "waiting for a third person"),
-        (written.unadjudicated, "drawn after the last `adjudicate`"),
-        (written.undrawn, f"{annotator} has not drawn" if annotator else "no one has drawn"),
+    for names, what in (
+        (written.unsettled, "left out, waiting for a third person"),
+        (written.unadjudicated, "left out, drawn after the last `adjudicate`"),
+        (written.undrawn, f"left out, {annotator} has not drawn" if annotator else "left out, no one has drawn"),
+        (written.gold, "left out, gold tasks"),
+        (written.united, "separate targets united, because a release has one mask a sample (parquet keeps them)"),
     ):
         if names:
             console.print(
-                f"left out, {why}: {len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})",
+                f"{what}: {len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})",
                 soft_wrap=True,
                 markup=False,
             )
     print_left_out(written.left_out, console)
+    if written.undecided:
+        total = written.questions if not only_reviewed else (written.questions or 0) + written.undecided
+        what = "left out" if only_reviewed else "exported all the same (--only-reviewed leaves them out)"
+        console.print(
+            f"the review is unfinished: {written.undecided} of {total} questions are not decided, and {what}",
+            soft_wrap=True,
+        )
     if form == "release":
         console.print(f"next: earthreason verify {out}", soft_wrap=True)

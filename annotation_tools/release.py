@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from annotation_tools.drawing import Drawing
+from annotation_tools.gold import gold, without_gold
 from annotation_tools.workspace import AnnotationTask, Consensus, Workspace
 from earthreason.data.pictures import rgb_content
 from earthreason.data.schema import SPLITS, Record
 from earthreason.errors import EarthReasonError
 from earthreason.masks.png import encode_mask_png
+from earthreason.masks.rle import decode_rle
+from earthreason.types import RLE
 
 
 class AgreedSamples:
@@ -25,22 +29,31 @@ class AgreedSamples:
         undrawn: tasks without a drawing (of the annotator, if one is given).
         unadjudicated: tasks drawn after the last `adjudicate`.
         unsettled: tasks that wait for a third person.
+        gold: gold tasks, which are left out.
+        apart: tasks with several separate targets.
     """
 
     name = "workspace"
 
-    def __init__(self, workspace: Workspace, annotator: str | None = None) -> None:
+    def __init__(self, workspace: Workspace, annotator: str | None = None, with_targets: bool = True) -> None:
         """Read the consensus, or the drawings of one annotator.
+
+        Args:
+            workspace: workspace to read.
+            annotator: read this person's drawings instead of the consensus.
+            with_targets: give the masks of separate targets besides their union.
 
         Raises:
             EarthReasonError: nothing is settled; see also `settled_entries`.
         """
-        self._workspace = workspace
+        self._workspace, self._with_targets = workspace, with_targets
+        self.gold = list(gold(workspace))
         self.entries = settled_entries(workspace, annotator)
         consensus = workspace.consensus() if annotator is None else {}
-        self.unsettled = [task for task, entry in consensus.items() if not entry.settled]
-        drawn = workspace.drawings() if annotator is None else self.entries
-        self.undrawn = [task for task in workspace.tasks if task not in drawn]
+        self.unsettled = [task for task, entry in consensus.items() if not entry.settled and task not in self.gold]
+        drawn = without_gold(workspace, workspace.drawings() if annotator is None else self.entries)
+        self.apart = [task for task, entry in self.entries.items() if several_targets(entry.drawing)]
+        self.undrawn = [task for task in workspace.tasks if task not in drawn and task not in self.gold]
         self.unadjudicated = [task for task in drawn if consensus and task not in consensus]
         if not self.entries:
             raise EarthReasonError(f"{workspace.root}: no image has a settled mask; draw, collect and adjudicate first")
@@ -51,17 +64,18 @@ class AgreedSamples:
         """Yield the records of a split, in the order of the tasks."""
         for name, task in self._workspace.tasks.items():
             if task.split == split and name in self.entries:
-                yield _record(task, self.entries[name], self._workspace.picture(name))
+                record = _record(task, self.entries[name], self._workspace.picture(name))
+                yield record if self._with_targets else replace(record, targets=None)
 
 
 def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[str, Consensus]:
-    """Return the settled masks by task.
+    """Return the settled masks by task, without gold tasks.
 
     Raises:
         EarthReasonError: the annotator drew nothing, several people drew an image and nothing was adjudicated, or
             drawings changed after the adjudication.
     """
-    drawings = workspace.drawings()
+    drawings = without_gold(workspace, workspace.drawings())
     if annotator is not None:
         own = {task: [d for d in several if d.annotator == annotator] for task, several in drawings.items()}
         if not any(own.values()):
@@ -70,7 +84,7 @@ def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[
                 f"{workspace.root}: {annotator!r} drew nothing; annotators: {', '.join(known) or 'none'}"
             )
         return {task: _alone(several[0]) for task, several in own.items() if several}
-    consensus = workspace.consensus()
+    consensus = without_gold(workspace, workspace.consensus())
     if not consensus:
         twice = [task for task, several in drawings.items() if len(several) > 1]
         if twice:
@@ -92,6 +106,11 @@ def _alone(drawing: Drawing) -> Consensus:
     return Consensus(drawing, "single", True, behind=[provenance(drawing)])
 
 
+def several_targets(drawing: Drawing) -> list[RLE] | None:
+    """Return the masks of separate targets; None if there is one mask, as in `Record.targets`."""
+    return drawing.targets if drawing.targets is not None and len(drawing.targets) > 1 else None
+
+
 def provenance(drawing: Drawing) -> dict[str, Any]:
     """Return annotator, time, seconds, tool and version of a drawing."""
     return {name: getattr(drawing, name) for name in ("annotator", "created", "seconds", "tool", "version")}
@@ -104,6 +123,7 @@ def _record(task: AnnotationTask, entry: Consensus, picture: Path) -> Record:
     answers = [] if drawing.is_empty else task.answers
     if answers != task.answers:
         annotation["answers_dropped"] = task.answers
+    targets = several_targets(drawing)
     extra: dict[str, Any] = {"annotation": annotation}
     if task.transform is not None:
         extra["georeference"] = {"transform": task.transform, "crs": task.crs}
@@ -122,4 +142,5 @@ def _record(task: AnnotationTask, entry: Consensus, picture: Path) -> Record:
         reasoning_type=task.reasoning_type,
         unseen=task.unseen,
         extra=json.dumps(extra, ensure_ascii=False, sort_keys=True),
+        targets=None if targets is None else [encode_mask_png(decode_rle(target)) for target in targets],
     )

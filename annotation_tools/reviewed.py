@@ -82,27 +82,39 @@ class ReviewedSamples:
     Attributes:
         counts: number of remaining samples by split.
         left_out: samples and questions left out because of the review.
+        questions: number of remaining questions.
+        undecided: number of questions that nobody has judged, or everybody as unsure. They remain, unless only reviewed
+            ones are asked for.
     """
 
     name = "reviewed"
 
-    def __init__(self, source: Source, outcome: ReviewOutcome) -> None:
+    def __init__(self, source: Source, outcome: ReviewOutcome, only_reviewed: bool = False) -> None:
         """Check that the samples are those that were reviewed.
+
+        Args:
+            source: samples.
+            outcome: outcome of their review.
+            only_reviewed: leave out questions that are undecided, and samples without others.
 
         Raises:
             EarthReasonError: the review has none of the samples, a sample has other questions or another mask than
                 were judged, or no question remains.
         """
-        self._source, self._outcome = source, outcome
+        self._source, self._outcome, self._only_reviewed = source, outcome, only_reviewed
         self.left_out = left_out({sample: judged.settled for sample, judged in outcome.judged.items()})
         self.counts: dict[str, int] = {}
+        self.questions = self.undecided = 0
         known, changed = False, list[str]()
         for split in source.counts:
             kept = 0
             for record in source.read(split):
                 known |= outcome.find(split, record.sample_id) is not None
                 judged = self._judged(split, record)
-                kept += judged is None or bool(judged.settled.texts)
+                remaining = self._remaining(record, judged)
+                kept += bool(remaining)
+                self.questions += sum(map(bool, remaining))
+                self.undecided += _undecided(record, judged)
                 changed += _changes(record, judged)
             self.counts |= {split: kept} if kept else {}
         if not known:
@@ -118,15 +130,25 @@ class ReviewedSamples:
     def read(self, split: str) -> Iterator[Record]:
         """Yield the records of a split with their remaining questions."""
         for record in self._source.read(split):
-            judged = self._judged(split, record)
-            if judged is None:
-                yield record
-            elif judged.settled.texts:
-                yield replace(record, questions=judged.settled.texts)
+            remaining = self._remaining(record, self._judged(split, record))
+            if remaining:
+                yield replace(record, questions=remaining)
+
+    def _remaining(self, record: Record, judged: JudgedSample | None) -> list[str]:
+        if judged is None:
+            return [] if self._only_reviewed else record.questions
+        decided = [question for question in judged.settled.questions if question.outcome == "kept"]
+        return [question.text for question in decided] if self._only_reviewed else judged.settled.texts
 
     def _judged(self, split: str, record: Record) -> JudgedSample | None:
         sample = self._outcome.find(split, record.sample_id)
         return None if sample is None else self._outcome.judged.get(sample)
+
+
+def _undecided(record: Record, judged: JudgedSample | None) -> int:
+    if judged is None:
+        return len([question for question in record.questions if question])
+    return sum(question.outcome == "open" for question in judged.settled.questions)
 
 
 def _changes(record: Record, judged: JudgedSample | None) -> list[str]:

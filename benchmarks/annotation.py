@@ -1,7 +1,8 @@
-"""Measure the review page at the size of the release, and the speed of mask codecs.
+"""Measure the review page at the size of the release, the speed of mask codecs, and that of agreement.
 
 python benchmarks/annotation.py            # 5,000 images, 30,000 questions
 python benchmarks/annotation.py --codecs
+python benchmarks/annotation.py --agreement [--side 1024] [--workspace WORK]   # 5,000 images, three people
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from annotation_tools.drawing import Drawing
 
 
 def samples(count: int) -> Iterator:
@@ -118,6 +123,80 @@ def codecs() -> None:
         print(f"1024 x 1024, {name}: " + ", ".join(f"{what} {clock(run):.1f} ms" for what, run in runs.items()))
 
 
+def agreement(tasks: int, side: int, workspace: Path | None) -> None:
+    """Time `agreement` and `adjudicate`, and compare both with the plain definitions on whole masks."""
+    from annotation_tools.quality.adjudicate import Rules, adjudicate
+    from annotation_tools.quality.masks import compare_drawings
+    from annotation_tools.workspace import Workspace
+
+    drawings = drawn_by_three(tasks, side) if workspace is None else Workspace.open(workspace).drawings()
+    people = sum(map(len, drawings.values()))
+    few = dict(list(drawings.items())[:60])
+    began = time.perf_counter()
+    plain = [values for several in few.values() for values in plain_pairs(several)]
+    of_plain = time.perf_counter() - began
+    began = time.perf_counter()
+    pairs = compare_drawings(few)
+    of_few = time.perf_counter() - began
+    assert [(pair.iou, pair.distance, pair.hausdorff95) for pair in pairs] == plain, "not the plain definition"
+    print(f"{len(few)} images: plain definition {of_plain:.1f} s, agreement {of_few:.2f} s, identical; ", end="")
+    print(f"{of_plain / of_few:.0f} times faster")
+    began = time.perf_counter()
+    pairs = compare_drawings(drawings)
+    print(f"{len(drawings):,} images, {people:,} masks, {len(pairs):,} pairs: {time.perf_counter() - began:.0f} s")
+    for method in ("majority", "staple"):
+        some = drawings if method == "majority" else few
+        began = time.perf_counter()
+        settled = sum(entry.settled for entry in adjudicate(some, Rules(method)))
+        spent = time.perf_counter() - began
+        print(f"adjudicate --method {method}: {len(some):,} images, {settled:,} settled, {spent:.1f} s")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+def drawn_by_three(tasks: int, side: int) -> dict[str, list[Drawing]]:
+    """Draw one target an image: smooth outlines of 0.05 to 40 % of the image, every tenth one scattered in parts."""
+    from scipy.ndimage import gaussian_filter, shift
+
+    from annotation_tools.drawing import draw
+
+    chance = np.random.default_rng(0)
+    shapes = []
+    for number in range(60):
+        field = gaussian_filter(chance.standard_normal((side, side)), side / 40)
+        if number % 10:
+            rows, columns = np.ogrid[:side, :side]
+            centre, radius = chance.integers(side // 5, side - side // 5, 2), side * chance.uniform(0.02, 0.3)
+            around = np.hypot(rows - centre[0], columns - centre[1]) / radius
+            mask = field / field.std() * 0.15 < 1 - around
+        else:
+            mask = field > np.quantile(field, 0.8)
+        shapes.append([shift(mask, chance.integers(-3, 4, 2), order=0, mode="nearest") for _ in range(3)])
+    each = [
+        [draw("shape", mask, "target", annotator=name) for name, mask in zip("abc", masks, strict=True)]
+        for masks in shapes
+    ]
+    return {f"t{number}": each[number % len(each)] for number in range(tasks)}
+
+
+def plain_pairs(several: list[Drawing]) -> Iterator[tuple[float, float | None, float | None]]:
+    """Compare whole masks by the definition: outlines by erosion, distances by a map of the whole image."""
+    from itertools import combinations
+
+    from scipy.ndimage import binary_erosion, distance_transform_edt
+
+    for first, second in combinations(several, 2):
+        one, other = first.mask, second.mask
+        union = np.count_nonzero(one | other)
+        iou = 1.0 if union == 0 else np.count_nonzero(one & other) / union
+        if not one.any() or not other.any():
+            yield iou, None, None
+            continue
+        outlines = [mask & ~binary_erosion(mask) for mask in (one, other)]
+        maps = [distance_transform_edt(~outline) for outline in outlines]
+        values = np.concatenate([maps[1][outlines[0]], maps[0][outlines[1]]])
+        yield iou, values.mean(), np.percentile(values, 95)
+
+
 def clock(run: Callable[[], object]) -> float:
     """Return the best time of five runs in milliseconds."""
     times = []
@@ -132,5 +211,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--codecs", action="store_true")
     parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--agreement", action="store_true")
+    parser.add_argument("--side", type=int, default=1024)
+    parser.add_argument("--workspace", type=Path)
     options = parser.parse_args()
-    codecs() if options.codecs else review(options.images)
+    if options.codecs:
+        codecs()
+    elif options.agreement:
+        agreement(options.images, options.side, options.workspace)
+    else:
+        review(options.images)

@@ -1,4 +1,4 @@
-"""Read and write CVAT for images 1.1 XML: polygons, boxes, ellipses and masks.
+"""Read CVAT for images 1.1 XML: polygons, boxes, ellipses and masks.
 
 Shapes mark the pixels that CVAT's own exports of masks have: polygons and boxes are filled by pycocotools, ellipses by
 OpenCV. A mask is stored as row-major runs inside its bounding box, background first.
@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as Tree
 
 import numpy as np
 
-from annotation_tools.drawing import Drawing
 from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, checked_size
 from annotation_tools.formats.fills import checked_round, fill_as_pycocotools, readable, rotated_corners
-from annotation_tools.formats.runs import bounding_box, from_row_runs, row_runs
+from annotation_tools.formats.owners import TASK, split_by_task
+from annotation_tools.formats.runs import from_row_runs
 from annotation_tools.formats.source import Format, Source
 from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
-from earthreason.files import write_text
 from earthreason.masks.drawing import FARTHEST
 
 _AREAS = ("polygon", "box", "ellipse", "mask")
@@ -36,13 +34,12 @@ def _read(source: Source) -> Iterator[AnnotatedImage]:
         raise DataFormatError(f"{source.shown}: contains video tracks; export the task as 'CVAT for images 1.1'")
     with named(Path(source.shown), "CVAT for images 1.1"):
         for image in root.iter("image"):
-            yield _image(image, source)
+            yield from _image(image, source)
 
 
-def _image(image: Any, source: Source) -> AnnotatedImage:
+def _image(image: Any, source: Source) -> list[AnnotatedImage]:
     place = f"{source.shown}, image {image.get('name')!r}"
-    marks, skipped = [], Counter[str]()
-    empty = False
+    marks, owners, skipped = [], list[str | None](), Counter[str]()
     for number, element in enumerate((e for e in image if e.tag not in ("tag", "attribute")), start=1):
         where = f"{place}, shape {number} ({element.get('label')!r})"
         if element.tag in _WITHOUT_AREA:
@@ -53,19 +50,25 @@ def _image(image: Any, source: Source) -> AnnotatedImage:
         label = _label(element, source.options.label_field)
         group = element.get("group_id") if element.get("group_id") not in (None, "0") else None
         marks.append(Mark(label, partial(_draw, element, where, source.options.repair), where, group))
-    for tag in image.findall("tag"):
-        if tag.get("label") == NO_TARGET:
-            empty = True
-        else:
-            skipped["tags"] += 1
-    return AnnotatedImage(
+        owners.append(_owner(element))
+    tags = image.findall("tag")
+    empty = [_owner(tag) for tag in tags if tag.get("label") == NO_TARGET]
+    if len(empty) < len(tags):
+        skipped["tags"] = len(tags) - len(empty)
+    whole = AnnotatedImage(
         names=(image.attrib["name"],),
         marks=tuple(marks),
         place=place,
         size=checked_size(image.attrib["height"], image.attrib["width"], place),
-        says_empty=empty,
+        says_empty=None in empty,
         skipped=skipped,
     )
+    return split_by_task(whole, owners, [task for task in empty if task is not None])
+
+
+def _owner(element: Any) -> str | None:
+    """Return the task that our own export names beside a shape or tag."""
+    return next((said.text for said in element.iter("attribute") if said.get("name") == TASK and said.text), None)
 
 
 def _label(element: Any, field: str | None) -> str | None:
@@ -128,47 +131,3 @@ def _crop(element: Any, size: tuple[int, int], place: str) -> Patch:
         return Patch(from_row_runs(runs, height, width), top, left)
     except DataFormatError as error:
         raise DataFormatError(f"{place}: {error}") from None
-
-
-def write_cvat(path: Path, drawings: Iterable[Drawing], file_names: dict[str, str]) -> None:
-    """Write drawings as masks, and empty ones as the tag "no target": CVAT would store an empty mask as one pixel."""
-    root = Tree.Element("annotations")
-    Tree.SubElement(root, "version").text = "1.1"
-    labels: dict[str, None] = {NO_TARGET: None}
-    images = []
-    for number, drawing in enumerate(drawings):
-        image = Tree.Element(
-            "image",
-            id=str(number),
-            name=file_names[drawing.task],
-            width=str(drawing.width),
-            height=str(drawing.height),
-        )
-        if drawing.is_empty:
-            Tree.SubElement(image, "tag", label=NO_TARGET, source="manual")
-        else:
-            label = drawing.category or "target"
-            labels[label] = None
-            mask = drawing.mask
-            left, top, width, height = bounding_box(mask)
-            runs = row_runs(mask[top : top + height, left : left + width])
-            Tree.SubElement(
-                image,
-                "mask",
-                label=label,
-                source="manual",
-                occluded="0",
-                z_order="0",
-                rle=", ".join(map(str, runs)),
-                left=str(left),
-                top=str(top),
-                width=str(width),
-                height=str(height),
-            )
-        images.append(image)
-    listed = Tree.SubElement(Tree.SubElement(Tree.SubElement(root, "meta"), "task"), "labels")
-    for name in labels:
-        Tree.SubElement(Tree.SubElement(listed, "label"), "name").text = name
-    root.extend(images)
-    Tree.indent(root)
-    write_text(path, '<?xml version="1.0" encoding="utf-8"?>\n' + Tree.tostring(root, encoding="unicode") + "\n")

@@ -1,6 +1,6 @@
-"""Read and write labelme JSON, one file per image, and X-AnyLabeling's, which has some shapes more.
+"""Read labelme JSON, one file per image, and X-AnyLabeling's, which has some shapes more.
 
-Shapes mark what labelme's own `shape_to_mask` marks. Unknown keys survive a round trip.
+Shapes mark what labelme's own `shape_to_mask` marks.
 """
 
 from __future__ import annotations
@@ -18,18 +18,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from annotation_tools.drawing import Drawing
 from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch
+from annotation_tools.formats.owners import TASKS, no_target_of, split_by_task
 from annotation_tools.formats.polygons import checked_polygon
-from annotation_tools.formats.runs import bounding_box
 from annotation_tools.formats.source import Format, Source
 from annotation_tools.formats.values import mapping, name_of, objects, points_of, understood
 from earthreason.data.pictures import mask_of
 from earthreason.errors import DataFormatError
-from earthreason.masks.png import encode_mask_png
 
-_VERSION = "5.5.0"
-"""Version stated in new files; shapes of type `mask` need at least 5.3."""
 _WITHOUT_AREA = ("point", "points", "line", "linestrip")
 _QUADRANGLES = ("oriented_rectangle", "rotation", "quadrilateral")
 """Shapes of labelme 6 and of X-AnyLabeling, whose four corners are stored as they are seen."""
@@ -38,8 +34,8 @@ _QUADRANGLES = ("oriented_rectangle", "rotation", "quadrilateral")
 def _read(source: Source) -> Iterator[AnnotatedImage]:
     document, place = source.document, source.shown
     with understood(place, "a labelme file"):
-        marks: list[Mark] = []
-        skipped: Counter[str] = Counter()
+        tasks = [str(task) for task in document.get(TASKS) or ()]  # of our own export
+        marks, owners, skipped = list[Mark](), list[str | None](), Counter[str]()
         canvas = _Canvas()
         for number, shape in enumerate(objects(document["shapes"], place, "'shapes'"), start=1):
             label, kind = name_of(shape["label"]), str(shape.get("shape_type") or "polygon")
@@ -49,15 +45,18 @@ def _read(source: Source) -> Iterator[AnnotatedImage]:
             where = f"{place}, shape {number} ({label!r})"
             draw = partial(_draw, shape, kind, where, source.options.repair, canvas)
             marks.append(Mark(label, draw, where, shape.get("group_id")))
+            owners.append(said if (said := shape.get("description")) in tasks else None)
+        flags = mapping(document.get("flags"), place, "'flags'")
         path = name_of(document.get("imagePath"))
-        yield AnnotatedImage(
+        whole = AnnotatedImage(
             names=(*((path, f"{source.path.parent.as_posix()}/{path}") if path else ()), source.path.name),
             marks=tuple(marks),
             place=place,
             size=_size(document, place),
-            says_empty=mapping(document.get("flags"), place, "'flags'").get(NO_TARGET) is True,
+            says_empty=flags.get(NO_TARGET) is True,
             skipped=skipped,
         )
+        yield from split_by_task(whole, owners, [task for task in tasks if flags.get(no_target_of(task))], tasks)
 
 
 FORMAT = Format("labelme", lambda source: "shapes" in source.keys, _read)
@@ -161,40 +160,3 @@ def _crop(shape: dict[str, Any], size: tuple[int, int], place: str) -> Patch:
     if left < 0 or top < 0 or right >= size[1] or bottom >= size[0]:
         raise DataFormatError(f"{place}: the mask extends outside the image of {size[1]} x {size[0]} pixels")
     return Patch(crop, top, left)
-
-
-def document_of_drawing(drawing: Drawing, file_name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Convert a drawing to a labelme document.
-
-    Args:
-        drawing: drawing to convert; it becomes one shape of type `mask`, or the flag "no target".
-        file_name: file name of the picture, in the same folder as the document.
-        before: earlier document of the image, whose other keys are kept.
-    """
-    document = {"version": _VERSION, "imageData": None, **(before or {})}
-    flags = {key: value for key, value in (document.get("flags") or {}).items() if key != NO_TARGET}
-    shapes: list[dict[str, Any]] = []
-    if drawing.is_empty:
-        flags[NO_TARGET] = True
-    else:
-        mask = drawing.mask
-        left, top, width, height = bounding_box(mask)
-        crop = encode_mask_png(mask[top : top + height, left : left + width])
-        shapes.append(
-            {
-                "label": drawing.category or "target",
-                "points": [[left, top], [left + width - 1, top + height - 1]],
-                "group_id": None,
-                "description": "",
-                "shape_type": "mask",
-                "flags": {},
-                "mask": base64.b64encode(crop).decode("ascii"),
-            }
-        )
-    return document | {
-        "imagePath": file_name,
-        "imageHeight": drawing.height,
-        "imageWidth": drawing.width,
-        "shapes": shapes,
-        "flags": flags,
-    }

@@ -63,7 +63,6 @@ def regions_of_drawing(drawing: Drawing) -> list[dict[str, Any]]:
     """Convert the masks of a drawing to brush regions, without the choice of a category."""
     if drawing.is_empty:
         return []
-    masks = [drawing.segmentation] if drawing.targets is None else drawing.targets
     return [
         {
             "id": f"{REGION}{number}",
@@ -75,7 +74,7 @@ def regions_of_drawing(drawing: Drawing) -> list[dict[str, Any]]:
             "original_width": drawing.width,
             "original_height": drawing.height,
         }
-        for number, mask in enumerate(masks, start=1)
+        for number, mask in enumerate(drawing.separate, start=1)
     ]
 
 

@@ -1,17 +1,15 @@
-"""Rasterise features of GeoJSON, GeoPackage and Shapefile onto georeferenced images; write masks as GeoJSON."""
+"""Rasterise features of GeoJSON, GeoPackage and Shapefile onto georeferenced images."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from annotation_tools.drawing import Drawing
 from annotation_tools.formats.base import AnnotatedImage, Mark, Patch
 from annotation_tools.formats.polygons import burn, checked_shape
 from annotation_tools.formats.source import Format, Source
@@ -22,25 +20,6 @@ SUFFIXES = (".geojson", ".gpkg", ".shp", ".fgb")
 
 LABEL_FIELDS = ("category", "label", "class", "name")
 """Properties of a feature that may name its category; the first one present counts."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Size and georeference of an image.
-
-    Attributes:
-        image: task ID.
-        height: height, pixels.
-        width: width, pixels.
-        transform: a, b, c, d, e, f of x = a * column + b * row + c, y = d * column + e * row + f; None if unknown.
-        crs: coordinate reference system as WKT or EPSG code; None if the image does not state one.
-    """
-
-    image: str
-    height: int
-    width: int
-    transform: tuple[float, float, float, float, float, float] | None
-    crs: str | None
 
 
 def _read(source: Source) -> Iterator[AnnotatedImage]:
@@ -145,44 +124,3 @@ def _stated_crs(path: Path, crs: str | None) -> str | None:
         member = json.loads(path.read_text(encoding="utf-8-sig")).get("crs")
         return "EPSG:4326" if member is None else None
     return crs
-
-
-def _urn(crs: str, image: str) -> str:
-    """Return the name of a CRS for a GeoJSON file.
-
-    Raises:
-        DataFormatError: the CRS has no registered code.
-    """
-    from pyproj import CRS
-
-    code = CRS.from_user_input(crs).to_authority()
-    if code is None:
-        raise DataFormatError(f"{image}: its CRS has no EPSG code, so GeoJSON cannot state it; export as coco or png")
-    return f"urn:ogc:def:crs:{code[0]}::{code[1]}"
-
-
-def write_geojson(path: Path, drawing: Drawing, frame: Frame) -> None:
-    """Write a mask as polygons in world coordinates, or in pixels for an image without georeference.
-
-    Raises:
-        DataFormatError: GeoJSON cannot express the image's CRS.
-    """
-    from affine import Affine
-    from rasterio.features import shapes
-
-    from earthreason.files import write_json
-
-    transform = Affine(*frame.transform) if frame.transform is not None else Affine.identity()
-    mask = drawing.mask.astype(np.uint8)
-    features = [
-        {
-            "type": "Feature",
-            "properties": {"category": drawing.category, "sample_id": drawing.task},
-            "geometry": geometry,
-        }
-        for geometry, _ in shapes(mask, mask=mask.astype(bool), transform=transform)
-    ]
-    document: dict[str, Any] = {"type": "FeatureCollection", "features": features}
-    if frame.crs is not None:
-        document["crs"] = {"type": "name", "properties": {"name": _urn(frame.crs, drawing.task)}}
-    write_json(path, document, indent=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,7 +11,10 @@ import numpy as np
 
 from annotation_tools.drawing import Drawing
 from annotation_tools.formats.base import NO_TARGET
+from annotation_tools.gold import without_gold
+from annotation_tools.quality.instances import TargetCounts
 from annotation_tools.quality.masks import MaskPair, compare_drawings
+from annotation_tools.quality.offered import offered_categories
 from annotation_tools.quality.ratings import Agreement, rate_agreement
 from annotation_tools.workspace import Workspace
 from earthreason.metrics.scores import Terms
@@ -49,6 +52,25 @@ class Person:
 
 
 @dataclass(frozen=True)
+class TargetAgreement:
+    """Agreement on separate targets, over all pairs of people.
+
+    Attributes:
+        tasks: number of tasks whose targets are kept apart.
+        same: number of targets that both people of a pair marked, with an IoU above 0.5.
+        different: number of targets that only one of them marked.
+        f1: `TargetCounts.f1` of these numbers.
+        panoptic: panoptic quality, which also counts how well the same targets overlap.
+    """
+
+    tasks: int
+    same: int
+    different: int
+    f1: float | None
+    panoptic: float | None
+
+
+@dataclass(frozen=True)
 class Quality:
     """The report of `agreement`.
 
@@ -62,6 +84,7 @@ class Quality:
         emptiness: agreement on whether there is a target.
         categories: agreement on the category of non-empty drawings.
         people: annotators.
+        targets: agreement on separate targets, None if no task keeps them apart.
         verdicts: agreement of reviewers on questions, None without a review.
         consistency: number of questions judged twice, and the share judged the same, by reviewer.
         pace: number of verdicts, and their median seconds, by reviewer.
@@ -75,6 +98,7 @@ class Quality:
     emptiness: Agreement
     categories: Agreement
     people: list[Person]
+    targets: TargetAgreement | None = None
     verdicts: Agreement | None = None
     consistency: dict[str, tuple[int, float]] = field(default_factory=dict)
     pace: dict[str, tuple[int, float]] = field(default_factory=dict)
@@ -84,15 +108,20 @@ class Quality:
         return asdict(self)
 
 
-def measure_quality(workspace: Workspace, verdicts: Iterable[Mapping[str, Any]] | None = None) -> Quality:
-    """Measure the agreement in a workspace.
+def measure_quality(
+    workspace: Workspace,
+    verdicts: Iterable[Mapping[str, Any]] | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+) -> Quality:
+    """Measure the agreement in a workspace; gold tasks do not count.
 
     Args:
         workspace: workspace with drawings.
         verdicts: verdicts from `ReviewStore.verdicts`, None without a review.
+        progress: called with 1 after every task with drawings.
     """
-    drawings = workspace.drawings()
-    pairs = compare_drawings(drawings)
+    drawings = without_gold(workspace, workspace.drawings())
+    pairs = compare_drawings(drawings, progress)
     given = None if verdicts is None else list(verdicts)
     distances = [pair.distance for pair in pairs if pair.distance is not None]
     return Quality(
@@ -102,8 +131,9 @@ def measure_quality(workspace: Workspace, verdicts: Iterable[Mapping[str, Any]] 
         iou_low=float(np.percentile([pair.iou for pair in pairs], 5)) if pairs else None,
         distance=float(np.mean(distances)) if distances else None,
         emptiness=_emptiness(drawings),
-        categories=_categories(drawings),
+        categories=_categories(drawings, len(offered_categories(workspace))),
         people=_people(drawings, pairs),
+        targets=_targets(pairs),
         verdicts=None if given is None else _verdicts(given),
         consistency=_consistency(given or []),
         pace=_pace(given or []),
@@ -120,6 +150,15 @@ def _mean_iou(pairs: Sequence[MaskPair]) -> tuple[float, float | None, float | N
     return float(values.mean()), *ends
 
 
+def _targets(pairs: Sequence[MaskPair]) -> TargetAgreement | None:
+    counted = [(pair.image, pair.targets) for pair in pairs if pair.targets is not None]
+    if not counted:
+        return None
+    total = sum((counts for _, counts in counted), TargetCounts(0, 0, 0, 0.0))
+    different = total.only_first + total.only_second
+    return TargetAgreement(len({task for task, _ in counted}), total.same, different, total.f1, total.panoptic)
+
+
 def _emptiness(drawings: Mapping[str, Sequence[Drawing]]) -> Agreement:
     said = {
         image: {drawing.annotator: NO_TARGET if drawing.is_empty else "target" for drawing in several}
@@ -128,13 +167,12 @@ def _emptiness(drawings: Mapping[str, Sequence[Drawing]]) -> Agreement:
     return rate_agreement(said, 2)
 
 
-def _categories(drawings: Mapping[str, Sequence[Drawing]]) -> Agreement:
+def _categories(drawings: Mapping[str, Sequence[Drawing]], offered: int) -> Agreement:
     said = {
         image: {drawing.annotator: drawing.category for drawing in several if drawing.category is not None}
         for image, several in drawings.items()
     }
-    known = {value for each in said.values() for value in each.values()}
-    return rate_agreement(said, max(2, len(known)))
+    return rate_agreement(said, max(2, offered))
 
 
 def _people(drawings: Mapping[str, Sequence[Drawing]], pairs: Sequence[MaskPair]) -> list[Person]:

@@ -15,7 +15,8 @@ from rich.table import Table
 
 import earthreason.reports
 from annotation_tools.drawing import Drawing
-from annotation_tools.quality.agreement import Quality, places_of
+from annotation_tools.quality.agreement import Quality, TargetAgreement, places_of
+from annotation_tools.quality.instances import FOUND
 from annotation_tools.quality.masks import MaskPair
 from annotation_tools.quality.ratings import Agreement
 from annotation_tools.review.pictures import MASK_COLOUR
@@ -59,6 +60,8 @@ def print_quality(quality: Quality, console: Console) -> None:
             soft_wrap=True,
             markup=False,
         )
+    if quality.targets is not None:
+        console.print(describe_targets(quality.targets), soft_wrap=True, markup=False)
     table = Table("agreement on", "items", "raw", "PABAK", "alpha", "prevalence")
     for name, agreement in kinds(quality):
         values = (number(value) for value in (agreement.raw, agreement.pabak, agreement.alpha))
@@ -76,6 +79,15 @@ def print_quality(quality: Quality, console: Console) -> None:
         twice, share = quality.consistency.get(reviewer, (0, 0.0))
         again = f"; {share:.0%} of {twice} judged the same the second time" if twice else ""
         console.print(f"{reviewer} judged {count} questions, median {seconds:.1f} s{again}", markup=False)
+
+
+def describe_targets(targets: TargetAgreement) -> str:
+    """Describe the agreement on separate targets in a line."""
+    return (
+        f"{targets.tasks} tasks with separate targets: F1 {number(targets.f1)}, panoptic quality "
+        f"{number(targets.panoptic)}; {targets.same} targets marked by both people of a pair (IoU above {FOUND:g}), "
+        f"{targets.different} by one of them"
+    )
 
 
 def kinds(quality: Quality) -> list[tuple[str, Agreement]]:
@@ -114,6 +126,7 @@ def write_quality(
     loader = FileSystemLoader([Path(__file__).parent / "templates", styles])
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     environment.globals |= {"number": number, "shares": shares, "describe_interval": describe_interval}
+    environment.globals["describe_targets"] = describe_targets
     page = folder / "index.html"
     text = environment.get_template("agreement.html").render(
         found=quality,

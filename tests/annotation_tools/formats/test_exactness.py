@@ -13,13 +13,13 @@ pytest.importorskip("rasterio", reason="the annotation extra is not installed")
 from annotation_tools.drawing import draw
 from annotation_tools.formats.base import AS_STATED
 from annotation_tools.formats.brush import decode_brush, encode_brush
-from annotation_tools.formats.cvat import write_cvat
-from annotation_tools.formats.labelme import document_of_drawing
 from annotation_tools.formats.labelstudio import (
     drawing_of_results,
     results_of_drawing,
     task_of_drawing,
 )
+from annotation_tools.formats.writers.cvat import write_cvat
+from annotation_tools.formats.writers.labelme import document_of_drawings
 from annotation_tools.workspace import AnnotationTask
 from earthreason.data.pictures import mask_of
 from earthreason.masks.png import encode_mask_png
@@ -66,7 +66,7 @@ def through_cvat(mask, folder):
 
 
 def through_labelme(mask, folder):
-    (folder / "a.json").write_text(json.dumps(document_of_drawing(draw("a", mask), "a.png")))
+    (folder / "a.json").write_text(json.dumps(document_of_drawings([draw("a", mask)], "a.png")))
     return drawings_in(folder / "a.json", mask.shape)[0].mask
 
 

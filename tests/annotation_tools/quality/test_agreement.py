@@ -1,6 +1,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from rich.console import Console
 from annotation_tools.quality.adjudicate import METHODS, Rules, adjudicate, staple, vote
 from annotation_tools.quality.agreement import measure_quality
 from annotation_tools.quality.masks import mask_iou, outline_distances
+from annotation_tools.quality.offered import offered_categories
 from annotation_tools.quality.report import draw_difference, print_quality, write_quality
 from annotation_tools.workspace import AnnotationTask
-from earthreason.errors import UnknownNameError
+from earthreason.errors import DataFormatError, UnknownNameError
 
 from ..conftest import box, drawn
 
@@ -117,12 +119,40 @@ def test_quality_counts_what_was_put_in(workspace):
     # Of four tasks three are alike. Two categories: (2 * 3/4 - 1) / 1. Three: (3 * 3/4 - 1) / 2.
     [(["pond", "pond", "mill"], 0.5), (["pond", "mill", "pier"], 0.625)],
 )
-def test_pabak_of_categories_counts_those_that_were_named(workspace, names, pabak):
+def test_pabak_of_categories_counts_those_that_drawings_name(workspace, names, pabak):
     for task, name in zip("abc", names, strict=True):
         workspace.add_drawings([drawn(task, A, "anna", name), drawn(task, A, "ben", name)])
     workspace.add_drawings([drawn("d", A, "anna", "pond"), drawn("d", A, "ben", "mill")])
     assert measure_quality(workspace).categories.pabak == pytest.approx(pabak)
     assert measure_quality(workspace).emptiness.pabak == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("expected", "given", "offered", "pabak"),
+    # Three of four tasks are alike: (k * 3/4 - 1) / (k - 1), which is 2/4, (5/4) / 2, 2 / 3 and (11/4) / 4.
+    [
+        ([], [], ["mill", "pond"], 0.5),
+        (["pier"], [], ["mill", "pier", "pond"], 0.625),
+        ([], ["mill", "pond", "pier", "quay"], ["mill", "pier", "pond", "quay"], 2 / 3),
+        (["weir"], ["pond", "pier", "quay"], ["mill", "pier", "pond", "quay", "weir"], 0.6875),
+    ],
+)
+def test_pabak_counts_the_categories_offered_though_nobody_chose_them(workspace, expected, given, offered, pabak):
+    for task in "abc":
+        workspace.add_drawings([drawn(task, A, "anna", "pond"), drawn(task, A, "ben", "pond")])
+    workspace.add_drawings([drawn("d", A, "anna", "pond"), drawn("d", A, "ben", "mill")])
+    workspace.add_tasks([replace(workspace.tasks["a"], category=name) for name in expected])
+    if given:
+        (workspace.root / "categories.json").write_text(json.dumps(given))
+    assert offered_categories(workspace) == offered
+    assert measure_quality(workspace).categories.pabak == pytest.approx(pabak)
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', "[1]", "[["])
+def test_a_broken_file_of_categories_is_named(workspace, text):
+    (workspace.root / "categories.json").write_text(text)
+    with pytest.raises(DataFormatError, match="categories.json: "):
+        offered_categories(workspace)
 
 
 @pytest.mark.parametrize(("images", "ends"), [(9, None), (10, (0.2, 0.8))])

@@ -1,0 +1,1 @@
+"""Write drawings in the formats of annotation tools."""

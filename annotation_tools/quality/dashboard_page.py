@@ -1,0 +1,87 @@
+"""Show the state of an annotation project as a table in the terminal and as a page."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from rich.console import Console
+from rich.table import Table
+
+import earthreason.reports
+from annotation_tools.quality.dashboard import Dashboard, Progress
+from annotation_tools.quality.report import number
+from earthreason.files import write_text
+
+COLUMNS = ("annotator", "drawn", "waiting", "reviewed", "IoU with others", "per hour", "cost each", "gold", "due")
+
+
+def print_dashboard(state: Dashboard, console: Console) -> None:
+    """Print the totals in a line and everyone's work in a table."""
+    console.print("; ".join(f"{label} {value}" for label, value in totals(state)), soft_wrap=True, markup=False)
+    table = Table(*COLUMNS)
+    for person in state.people:
+        table.add_row(*cells(person, state.day))
+    if state.people:
+        console.print(table)
+
+
+def totals(state: Dashboard) -> list[tuple[str, str]]:
+    """List the totals of a project with their labels."""
+    listed = [
+        ("drawn", f"{state.drawn} of {state.tasks} tasks"),
+        ("settled", str(state.settled)),
+        ("waiting for a third person", str(state.disputed)),
+    ]
+    if state.gold:
+        listed.append(("gold tasks", str(state.gold)))
+    if state.questions is not None:
+        listed.append(("judged", f"{state.questions[1]} of {state.questions[0]} questions"))
+    listed += [("mean IoU", number(state.iou)), ("drawings an hour", number(state.per_hour, 1))]
+    return listed if state.cost is None else [*listed, ("cost of a drawing", number(state.cost, 2))]
+
+
+def cells(person: Progress, day: date) -> list[str]:
+    """Format a person's work in the order of `COLUMNS`."""
+    golden = "-" if person.gold is None else f"{person.gold.iou:.3f} ({person.gold.tasks})"
+    return [
+        person.name,
+        str(person.drawn),
+        "-" if person.waiting is None else str(person.waiting),
+        "-" if person.reviewed is None else str(person.reviewed),
+        number(person.iou),
+        number(person.per_hour, 1),
+        number(person.cost, 2),
+        golden,
+        describe_due(person, day),
+    ]
+
+
+def describe_due(person: Progress, day: date) -> str:
+    """Describe the next deadline of a person's waiting tasks: its day, and how many are late."""
+    if person.due is None:
+        return "-"
+    if person.overdue:
+        return f"{person.overdue} late since {person.due}"
+    days = (person.due - day).days
+    when = "today" if days == 0 else "in 1 day" if days == 1 else f"in {days} days"
+    return f"{person.due}, {when}"
+
+
+def write_dashboard(folder: Path, state: Dashboard, root: Path) -> Path:
+    """Write a self-contained page to `folder/index.html`; return its path."""
+    styles = Path(earthreason.reports.__file__).parent / "templates"
+    loader = FileSystemLoader([Path(__file__).parent / "templates", styles])
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    text = environment.get_template("dashboard.html").render(
+        state=state,
+        root=root,
+        totals=totals(state),
+        columns=COLUMNS,
+        rows=[(person, cells(person, state.day)) for person in state.people],
+        number=number,
+    )
+    page = folder / "index.html"
+    write_text(page, text)
+    return page
