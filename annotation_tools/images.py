@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from annotation_tools.formats.base import checked_size
+from annotation_tools.sizes import checked_size
 from earthreason.data.pictures import open_picture, png_bytes, rgb_content
 from earthreason.errors import DataFormatError
 

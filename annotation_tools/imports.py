@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from annotation_tools.drawing import Drawing, draw
 from annotation_tools.errors import DrawingError
+from annotation_tools.formats.assembly import Reading
 from annotation_tools.formats.base import AS_STATED, ReadOptions
-from annotation_tools.formats.coco import read_coco
-from annotation_tools.formats.cvat import read_cvat
-from annotation_tools.formats.labelme import read_labelme
-from annotation_tools.formats.labelstudio import read_labelstudio
-from annotation_tools.formats.vectors import Frame, rasterise_vectors
+from annotation_tools.formats.registry import read_masks
 from annotation_tools.images import SUFFIXES, read_picture
 from annotation_tools.workspace import AnnotationTask, Workspace, fault_of, is_workspace, with_facts_of
 from earthreason.data.configs import CONFIGS
 from earthreason.data.exports import file_stem, suffix_of
-from earthreason.data.pictures import SoftLabels, mask_of
+from earthreason.data.pictures import mask_of
 from earthreason.data.reader import open_source, read_all
 from earthreason.data.schema import Record
-from earthreason.data.sources.base import named
 from earthreason.data.sources.release import locate_release
-from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.files import visible_files
 from earthreason.types import OPTIONAL_FACTS
 
-VECTORS = (".geojson", ".gpkg", ".shp", ".fgb")
 Progress = Callable[[int], object]
 Arrival = tuple[AnnotationTask, bytes, np.ndarray | None]
 """A task, its picture, and the (height, width) bool mask that comes with it, None without one."""
@@ -64,11 +57,21 @@ PLAIN = ImportOptions()
 
 @dataclass(frozen=True)
 class Imported:
-    """Number of new images, of masks, and of pre-annotations dropped because their picture was replaced."""
+    """What an import did.
+
+    Attributes:
+        images: number of new tasks.
+        masks: number of masks.
+        dropped: number of pre-annotations dropped because their picture was replaced.
+        skipped: number of things in the file that were left out, by kind.
+        strangers: names of images in the file that the workspace does not have.
+    """
 
     images: int
     masks: int
     dropped: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    strangers: list[str] = field(default_factory=list)
 
 
 def import_all(
@@ -100,19 +103,40 @@ def import_all(
         coming, batches = _receive(arrivals, Path(scratch), old, options, progress)
         if source is not None and not coming:
             raise DataNotFoundError("the source has no pictures")
-        tasks = old | coming
-        batches += [_masks_of(path, tasks, options) for path in masks]
+        tasks, readings = old | coming, list[Reading]()
+        for path in masks:
+            readings.append(_masks_of(path, tasks, options))
+            tasks = _with_targets(tasks, readings[-1].tasks, workspace)
         replaced = workspace.replaced(coming.values(), Path(scratch))
         # All checks are done; the workspace changes only from here on.
         _move_in(workspace, coming, Path(scratch))
+        if tasks != old | coming:
+            workspace.replace_tasks(tasks.values())
         dropped = workspace.drop_prelabels(replaced)
-        for drawings in batches:
+        for drawings in (*batches, *(reading.drawings for reading in readings)):
             _keep(workspace, drawings)
-    counts = [len(drawings) for drawings in batches]
+    of_masks = [
+        Imported(len(reading.tasks), len(reading.drawings), 0, reading.skipped, reading.strangers)
+        for reading in readings
+    ]
     if source is None:
-        return [Imported(0, count) for count in counts]
-    first, *others = counts
-    return [Imported(len(tasks) - len(old), first, dropped), *(Imported(0, count) for count in others)]
+        return of_masks
+    return [Imported(len(old | coming) - len(old), sum(map(len, batches)), dropped), *of_masks]
+
+
+def _with_targets(
+    tasks: Mapping[str, AnnotationTask], new: Mapping[str, AnnotationTask], workspace: Workspace
+) -> dict[str, AnnotationTask]:
+    """Add tasks for targets; they take the place of a task of their image that says nothing and has no drawing."""
+    images = {task.image for task in new.values()}
+    drawn = set(workspace.drawings()) | set(workspace.prelabels()) if new else set()
+    on_server = bool(workspace.servers()) if new else False
+
+    def says_nothing(task: AnnotationTask) -> bool:
+        stated = task.category or task.target or task.questions
+        return task.image in images and not stated and task.task not in drawn and not on_server
+
+    return {name: task for name, task in tasks.items() if not says_nothing(task)} | dict(new)
 
 
 def _receive(
@@ -165,7 +189,8 @@ def _move_in(workspace: Workspace, tasks: Mapping[str, AnnotationTask], scratch:
             (images / picture).unlink(missing_ok=True)
 
 
-def _masks_of(path: Path, tasks: Mapping[str, AnnotationTask], options: ImportOptions) -> list[Drawing]:
+def _masks_of(path: Path, tasks: Mapping[str, AnnotationTask], options: ImportOptions) -> Reading:
+    reading = read_masks(path, tasks, options.read)
     drawings = [
         replace(
             drawing,
@@ -174,15 +199,16 @@ def _masks_of(path: Path, tasks: Mapping[str, AnnotationTask], options: ImportOp
             tool=drawing.tool or path.name,
             key=drawing.key or path.name,
         )
-        for drawing in read_masks(path, tasks, options.read)
+        for drawing in reading.drawings
     ]
     if not drawings:
+        names = f" (the file lists {', '.join(reading.strangers[:3])})" if reading.strangers else ""
         raise DataNotFoundError(
-            f"{path}: no mask for any image of the workspace; names must match, and an image without shapes counts as "
-            "'no target' only if the file says so, or with --unmarked-is-empty"
+            f"{path}: no mask for any image of the workspace{names}; names must match, and an image without shapes "
+            "counts as 'no target' only if the file says so, or with --unmarked-is-empty"
         )
-    _refuse_faults(drawings, tasks, str(path))
-    return drawings
+    _refuse_faults(drawings, {**tasks, **reading.tasks}, str(path))
+    return replace(reading, drawings=drawings)
 
 
 def _now() -> str:
@@ -212,7 +238,8 @@ def _arrivals(source: str, options: ImportOptions, there: Mapping[str, Annotatio
     if path.exists() and not _holds_samples(path):
         files = [path] if path.is_file() else [p for p in visible_files(path, "**/*") if p.suffix.lower() in SUFFIXES]
         for file in files:
-            yield _of_picture(file, options, there)
+            origin = file.name if path.is_file() else file.relative_to(path).as_posix()
+            yield _of_picture(file, options, there, origin)
         return
     for split, record in read_all(open_source(source)):
         yield _of_record(split, record)
@@ -229,7 +256,7 @@ def _holds_samples(path: Path) -> bool:
     return locate_release(path) is not None
 
 
-def _of_picture(path: Path, options: ImportOptions, there: Mapping[str, AnnotationTask]) -> Arrival:
+def _of_picture(path: Path, options: ImportOptions, there: Mapping[str, AnnotationTask], origin: str) -> Arrival:
     picture = read_picture(path, options.bands)
     name = file_stem(path.stem)
     split = options.split or (there[name].split if name in there else "test")
@@ -242,6 +269,7 @@ def _of_picture(path: Path, options: ImportOptions, there: Mapping[str, Annotati
         picture.ground_resolution or options.ground_resolution,
         transform=picture.transform,
         crs=picture.crs,
+        origin=origin,
     )
     return task, picture.content, None
 
@@ -260,68 +288,3 @@ def _of_record(split: str, record: Record) -> Arrival:
         **{fact: getattr(record, fact) for fact in OPTIONAL_FACTS},
     )
     return task, record.image, mask_of(record.mask, Path(name))
-
-
-def read_masks(
-    path: Path,
-    tasks: Mapping[str, AnnotationTask],
-    options: ReadOptions = AS_STATED,
-    notes: SoftLabels | None = None,
-) -> list[Drawing]:
-    """Read drawings from COCO, labelme, CVAT, Label Studio or vector files, PNG masks, or a folder of these.
-
-    `notes` is that of `label_picture`.
-
-    Raises:
-        DataNotFoundError: the file does not exist.
-        DataFormatError: the format is unknown, or the file is invalid.
-    """
-    if path.is_dir():
-        everything = visible_files(path, "**/*")
-        # PNGs next to annotation files are their pictures, not masks.
-        files = [p for p in everything if p.suffix.lower() in (".json", ".xml", *VECTORS)] or [
-            p for p in everything if p.suffix.lower() == ".png"
-        ]
-        notes = notes or SoftLabels()
-        return [drawing for file in files for drawing in read_masks(file, tasks, options, notes)]
-    if not path.is_file():
-        raise DataNotFoundError(f"there is no file or folder {path}")
-    suffix = path.suffix.lower()
-    if suffix == ".xml":
-        return read_cvat(path, options)
-    if suffix == ".png":
-        return [draw(path.stem, mask_of(path.read_bytes(), path, notes or SoftLabels()))]
-    if suffix in VECTORS:
-        return _of_vectors(path, tasks, options)
-    if suffix != ".json":
-        raise DataFormatError(
-            f"{path}: masks must be .json (COCO, labelme, Label Studio, GeoJSON), .xml (CVAT), "
-            f".png or {', '.join(VECTORS)}"
-        )
-    with named(path, "JSON"):
-        document: Any = json.loads(path.read_text(encoding="utf-8-sig"))
-    if isinstance(document, list):
-        return read_labelstudio(path, options)
-    if document.get("type") == "FeatureCollection":
-        return _of_vectors(path, tasks, options)
-    if "shapes" in document:
-        return read_labelme(path, options)
-    if "images" in document and "annotations" in document:
-        return read_coco(path, options)
-    raise DataFormatError(f"{path}: its keys are neither those of COCO, labelme, Label Studio nor GeoJSON")
-
-
-def _of_vectors(path: Path, tasks: Mapping[str, AnnotationTask], options: ReadOptions) -> list[Drawing]:
-    placed = [task for task in tasks.values() if task.transform is not None]
-    if not placed:
-        raise EarthReasonError(
-            f"{path}: vectors have world coordinates, but no image of the workspace has a georeference; import GeoTIFFs"
-        )
-    drawings = []
-    for task in placed:
-        assert task.transform is not None
-        a, b, c, d, e, f = task.transform
-        frame = Frame(task.task, task.height, task.width, (a, b, c, d, e, f), task.crs)
-        drawing = rasterise_vectors(path, frame, options)
-        drawings += [] if drawing is None else [drawing]
-    return drawings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,6 +47,25 @@ def import_(
         typer.Option("--annotator", help="Person who drew the masks; if omitted, they become pre-annotations."),
     ] = None,
     category: Annotated[str | None, typer.Option("--category", help="Import only shapes with this label.")] = None,
+    unnamed: Annotated[str | None, typer.Option("--as", help="Category of masks that name none.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Target that the masks show, on images with several targets.")
+    ] = None,
+    new_targets: Annotated[
+        bool, typer.Option("--new-targets", help="Make a target of each category found on an image.")
+    ] = False,
+    instances: Annotated[
+        bool, typer.Option("--instances", help="Keep each shape as a separate target of its image.")
+    ] = False,
+    layer: Annotated[str | None, typer.Option("--layer", help="Layer of a vector file with several.")] = None,
+    label_field: Annotated[
+        str | None,
+        typer.Option(
+            "--label-field",
+            help="Field of a vector file that holds the category.",
+            show_default="category, label, class or name",
+        ),
+    ] = None,
     repair: RepairOption = False,
     unmarked_is_empty: Annotated[
         bool, typer.Option("--unmarked-is-empty", help="Count images listed without shapes as 'no target'.")
@@ -82,7 +101,7 @@ def import_(
     split = split and SPLIT_ALIASES.get(split, split)
     if split is not None and split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
-    read = ReadOptions(category, repair, unmarked_is_empty)
+    read = ReadOptions(category, repair, unmarked_is_empty, unnamed, target, instances, new_targets, layer, label_field)
     options = ImportOptions(split, gsd, _bands(bands), annotator, read)
     with tqdm(unit="image", desc="importing", leave=False) as bar:
         results = import_all(work, source, masks or (), options, bar.update)
@@ -94,6 +113,16 @@ def import_(
             stdout().print(message, soft_wrap=True)
     for path, of_path in zip(masks or (), results, strict=True):
         stdout().print(f"{path}: {of_path.masks} masks", soft_wrap=True)
+        _print_left_out(of_path.skipped, of_path.strangers)
+
+
+def _print_left_out(skipped: Mapping[str, int], strangers: Sequence[str]) -> None:
+    if skipped:
+        counts = ", ".join(f"{count} {kind}" for kind, count in skipped.items())
+        stdout().print(f"left out: {counts}", soft_wrap=True, markup=False)
+    if strangers:
+        named = ", ".join(strangers[:5]) + (", ..." if len(strangers) > 5 else "")
+        stdout().print(f"not in the workspace: {len(strangers)} images ({named})", soft_wrap=True, markup=False)
 
 
 def _bands(text: str | None) -> tuple[int, int, int] | None:

@@ -48,6 +48,7 @@ class AnnotationTask:
         transform: a, b, c, d, e, f of the pixel-to-world transform, None without georeference.
         crs: coordinate reference system as WKT or EPSG code, None without one.
         target: what to mark, as annotators read it; None if the questions or the category say it.
+        origin: path of the picture in the folder it was imported from, with `/`; None if unknown.
         separate: whether the regions of a drawing are separate targets, stored as `Drawing.targets`.
     """
 
@@ -66,6 +67,7 @@ class AnnotationTask:
     transform: list[float] | None = None
     crs: str | None = None
     target: str | None = None
+    origin: str | None = None
     separate: bool = False
 
     @property
@@ -204,6 +206,11 @@ class Workspace:
         _write(self.root / TASKS, [asdict(task) for task in merged.values()])
         self._tasks = merged
         return len(merged) - len(before)
+
+    def replace_tasks(self, tasks: Iterable[AnnotationTask]) -> None:
+        """Write the tasks, replacing all earlier ones."""
+        self._tasks = {task.task: task for task in tasks}
+        _write(self.root / TASKS, [asdict(task) for task in self._tasks.values()])
 
     def replaced(self, tasks: Iterable[AnnotationTask], folder: Path) -> list[str]:
         """List the tasks whose existing picture would be replaced by another one.

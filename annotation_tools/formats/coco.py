@@ -7,61 +7,61 @@ at the image border, as `--repair` requires.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.formats.base import AS_STATED, ReadOptions, checked_size, drawing_of_shapes, stem
+from annotation_tools.formats.base import AnnotatedImage, Mark, Patch, checked_size
 from annotation_tools.formats.polygons import checked_polygon
+from annotation_tools.formats.source import Format, Source
 from earthreason.data.sources.annotations import mask_of_annotation
 from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
 
 
-def read_coco(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
-    """Read one drawing per image; an image without annotations has one only if its facts or the options say so.
-
-    Raises:
-        DataFormatError: the file is not COCO, or a shape cannot become a mask; the message names the annotation.
-    """
-    with named(path, "a COCO annotation file"):
-        table = json.loads(path.read_text(encoding="utf-8-sig"))
+def _read(source: Source) -> Iterator[AnnotatedImage]:
+    table = source.document
+    with named(Path(source.shown), "a COCO annotation file"):
         categories = {entry["id"]: str(entry["name"]) for entry in table.get("categories", [])}
         by_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
         for annotation in table["annotations"]:
             by_image[annotation["image_id"]].append(annotation)
         unknown = set(by_image) - {image["id"] for image in table["images"]}
         if unknown:
-            raise DataFormatError(f"{path}: annotations of image_id {sorted(unknown, key=str)[0]}, which is not listed")
-        drawings = []
+            first = sorted(unknown, key=str)[0]
+            raise DataFormatError(f"{source.shown}: annotations of image_id {first}, which is not listed")
         for image in table["images"]:
-            name = f"{path}, image {image['file_name']!r}"
-            size = checked_size(image["height"], image["width"], name)
-            shapes = [
-                (
-                    categories.get(entry.get("category_id")),
-                    _mask(entry, size, f"{name}, annotation {entry['id']}", options),
-                )
-                for entry in by_image[image["id"]]
-            ]
+            place = f"{source.shown}, image {image['file_name']!r}"
+            marks = []
+            for entry in by_image[image["id"]]:
+                where = f"{place}, annotation {entry['id']}"
+                label = categories.get(entry.get("category_id"))
+                marks.append(Mark(label, partial(_draw, entry, where, source.options.repair), where))
             facts = image.get("earthreason") or {}
-            key = str(facts.get("sample_id") or stem(image["file_name"]))
-            drawing = drawing_of_shapes(key, shapes, size, bool(facts.get("is_empty")), options, name)
-            drawings += [] if drawing is None else [drawing]
-        return drawings
+            yield AnnotatedImage(
+                names=tuple(str(name) for name in (image["file_name"], (image.get("extra") or {}).get("name")) if name),
+                marks=tuple(marks),
+                place=place,
+                size=checked_size(image["height"], image["width"], place),
+                says_empty=bool(facts.get("is_empty")),
+                task=facts.get("sample_id"),
+            )
 
 
-def _mask(annotation: dict[str, Any], size: tuple[int, int], place: str, options: ReadOptions) -> np.ndarray:
+FORMAT = Format("COCO", lambda source: {"images", "annotations"} <= source.keys, _read)
+
+
+def _draw(annotation: dict[str, Any], place: str, repair: bool, height: int, width: int) -> Patch:
     segmentation = annotation["segmentation"]
     if isinstance(segmentation, list) and segmentation and not isinstance(segmentation[0], dict):
         rings = [np.asarray(ring, np.float64).reshape(-1, 2).tolist() for ring in segmentation]
         for ring in rings:
-            checked_polygon(ring, *size, place, options.repair)
+            checked_polygon(ring, height, width, place, repair)
     try:
-        return mask_of_annotation(segmentation, *size)
+        return Patch(mask_of_annotation(segmentation, height, width))
     except DataFormatError as error:
         raise DataFormatError(f"{place}: {error}") from None

@@ -5,25 +5,17 @@ A mask is stored as row-major runs inside its bounding box, background first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Tree
 
-import numpy as np
-
 from annotation_tools.drawing import Drawing
-from annotation_tools.formats.base import (
-    AS_STATED,
-    NO_TARGET,
-    ReadOptions,
-    Shapes,
-    checked_size,
-    drawing_of_shapes,
-    stem,
-)
+from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, checked_size
 from annotation_tools.formats.polygons import fill_polygon
 from annotation_tools.formats.runs import bounding_box, from_row_runs, row_runs
+from annotation_tools.formats.source import Format, Source
 from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
 from earthreason.files import write_text
@@ -31,61 +23,36 @@ from earthreason.files import write_text
 _IGNORED = ("tag", "attribute")
 
 
-def parse_xml(content: str | bytes, place: str) -> Any:
-    """Parse XML and return its root element.
-
-    Raises:
-        DataFormatError: the content is not XML, or declares a document type or entities.
-    """
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-
-    try:
-        return fromstring(content, forbid_dtd=True)
-    except DefusedXmlException as error:
-        raise DataFormatError(
-            f"{place}: declares a document type or entities ({type(error).__name__}), which are refused because they "
-            "can exhaust memory; remove the declaration"
-        ) from None
-    except Tree.ParseError as error:
-        raise DataFormatError(f"{place}: not XML ({error})") from None
-
-
-def read_cvat(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
-    """Read one drawing for each image that has shapes or the tag "no target".
-
-    Raises:
-        DataFormatError: the file is not CVAT, or a shape cannot become a mask; the message names image and shape.
-    """
-    root = parse_xml(path.read_bytes(), str(path))
-    if root.tag != "annotations":
-        raise DataFormatError(f"{path}: the root is <{root.tag}>, but 'CVAT for images 1.1' has <annotations>")
+def _read(source: Source) -> Iterator[AnnotatedImage]:
+    root = source.root
     if root.find("track") is not None:
-        raise DataFormatError(f"{path}: contains video tracks; export the task as 'CVAT for images 1.1'")
-    drawings = []
-    with named(path, "CVAT for images 1.1"):
+        raise DataFormatError(f"{source.shown}: contains video tracks; export the task as 'CVAT for images 1.1'")
+    with named(Path(source.shown), "CVAT for images 1.1"):
         for image in root.iter("image"):
-            drawing = _drawing_of_image(image, path, options)
-            drawings += [] if drawing is None else [drawing]
-    return drawings
+            yield _image(image, source)
 
 
-def _drawing_of_image(image: Any, path: Path, options: ReadOptions) -> Drawing | None:
-    place = f"{path}, image {image.get('name')!r}"
-    size = checked_size(image.attrib["height"], image.attrib["width"], place)
-    shapes: Shapes = []
+def _image(image: Any, source: Source) -> AnnotatedImage:
+    place = f"{source.shown}, image {image.get('name')!r}"
+    marks = []
     for number, element in enumerate((e for e in image if e.tag not in _IGNORED), start=1):
         where = f"{place}, shape {number} ({element.get('label')!r})"
-        shapes.append((element.get("label"), _mask_of_element(element, size, where, options.repair)))
-    explicit = any(tag.get("label") == NO_TARGET for tag in image.iter("tag"))
-    if explicit and shapes:
-        raise DataFormatError(f"{place}: has shapes and the tag {NO_TARGET!r}; one of them is wrong")
-    return drawing_of_shapes(stem(image.attrib["name"]), shapes, size, explicit, options, place)
+        marks.append(Mark(element.get("label"), partial(_draw, element, where, source.options.repair), where))
+    return AnnotatedImage(
+        names=(image.attrib["name"],),
+        marks=tuple(marks),
+        place=place,
+        size=checked_size(image.attrib["height"], image.attrib["width"], place),
+        says_empty=any(tag.get("label") == NO_TARGET for tag in image.iter("tag")),
+    )
 
 
-def _mask_of_element(element: Any, size: tuple[int, int], place: str, repair: bool) -> np.ndarray:
+FORMAT = Format("CVAT for images 1.1", lambda source: source.tag == "annotations", _read)
+
+
+def _draw(element: Any, place: str, repair: bool, height: int, width: int) -> Patch:
     if element.tag == "mask":
-        return _paste(element, size, place)
+        return _crop(element, (height, width), place)
     if element.tag == "box":
         if float(element.get("rotation", 0)):
             raise DataFormatError(f"{place}: is a rotated box; convert it to a polygon in CVAT")
@@ -95,20 +62,18 @@ def _mask_of_element(element: Any, size: tuple[int, int], place: str, repair: bo
         points = [(float(x), float(y)) for x, y in (pair.split(",") for pair in element.attrib["points"].split(";"))]
     else:
         raise DataFormatError(f"{place}: a {element.tag} has no area; use a polygon, box or mask")
-    return fill_polygon(points, *size, place, repair)
+    return Patch(fill_polygon(points, height, width, place, repair))
 
 
-def _paste(element: Any, size: tuple[int, int], place: str) -> np.ndarray:
+def _crop(element: Any, size: tuple[int, int], place: str) -> Patch:
     left, top, width, height = (int(element.attrib[key]) for key in ("left", "top", "width", "height"))
     if left < 0 or top < 0 or width < 1 or height < 1 or left + width > size[1] or top + height > size[0]:
         raise DataFormatError(f"{place}: the box extends outside the image of {size[1]} x {size[0]} pixels")
     try:
-        crop = from_row_runs([int(value) for value in element.attrib["rle"].split(",")], height, width)
+        runs = [int(value) for value in element.attrib["rle"].split(",")]
+        return Patch(from_row_runs(runs, height, width), top, left)
     except DataFormatError as error:
         raise DataFormatError(f"{place}: {error}") from None
-    mask = np.zeros(size, bool)
-    mask[top : top + height, left : left + width] = crop
-    return mask
 
 
 def write_cvat(path: Path, drawings: Iterable[Drawing], file_names: dict[str, str]) -> None:

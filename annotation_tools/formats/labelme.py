@@ -7,25 +7,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from annotation_tools.drawing import Drawing
-from annotation_tools.formats.base import (
-    AS_STATED,
-    NO_TARGET,
-    ReadOptions,
-    Shapes,
-    checked_size,
-    drawing_of_shapes,
-    stem,
-)
+from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, checked_size
 from annotation_tools.formats.polygons import fill_polygon
 from annotation_tools.formats.runs import bounding_box
+from annotation_tools.formats.source import Format, Source
 from earthreason.data.pictures import mask_of
 from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
@@ -36,39 +30,29 @@ _VERSION = "5.5.0"
 _CIRCLE_POINTS = 64
 
 
-def read_labelme(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
-    """Read the drawing of a labelme file; the list is empty without shapes and without the flag "no target".
-
-    Raises:
-        DataFormatError: the file is not labelme, or a shape cannot become a mask; the message names the shape.
-    """
-    with named(path, "a labelme file"):
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-        drawing = drawing_of_document(document, stem(document.get("imagePath") or path.name), str(path), options)
-    return [] if drawing is None else [drawing]
-
-
-def drawing_of_document(document: dict[str, Any], image: str, place: str, options: ReadOptions) -> Drawing | None:
-    """Convert a labelme document to a drawing; return None if the image was not annotated.
-
-    Raises:
-        DataFormatError: a shape cannot become a mask.
-    """
-    size = checked_size(document["imageHeight"], document["imageWidth"], place)
-    shapes: Shapes = []
-    for number, shape in enumerate(document["shapes"], start=1):
-        where = f"{place}, shape {number} ({shape['label']!r})"
-        shapes.append((str(shape["label"]), _mask_of_shape(shape, size, where, options.repair)))
-    explicit = bool((document.get("flags") or {}).get(NO_TARGET))
-    if explicit and shapes:
-        raise DataFormatError(f"{place}: has shapes and the flag {NO_TARGET!r}; one of them is wrong")
-    return drawing_of_shapes(image, shapes, size, explicit, options, place)
+def _read(source: Source) -> Iterator[AnnotatedImage]:
+    document, place = source.document, source.shown
+    with named(Path(place), "a labelme file"):
+        marks = []
+        for number, shape in enumerate(document["shapes"], start=1):
+            where = f"{place}, shape {number} ({shape['label']!r})"
+            marks.append(Mark(str(shape["label"]), partial(_draw, shape, where, source.options.repair), where))
+        yield AnnotatedImage(
+            names=tuple(name for name in (document.get("imagePath"), source.path.name) if name),
+            marks=tuple(marks),
+            place=place,
+            size=checked_size(document["imageHeight"], document["imageWidth"], place),
+            says_empty=bool((document.get("flags") or {}).get(NO_TARGET)),
+        )
 
 
-def _mask_of_shape(shape: dict[str, Any], size: tuple[int, int], place: str, repair: bool) -> np.ndarray:
+FORMAT = Format("labelme", lambda source: "shapes" in source.keys, _read)
+
+
+def _draw(shape: dict[str, Any], place: str, repair: bool, height: int, width: int) -> Patch:
     kind, points = shape.get("shape_type") or "polygon", shape["points"]
     if kind == "mask":
-        return _paste(shape, size, place)
+        return _crop(shape, (height, width), place)
     if kind == "rectangle":
         (x1, y1), (x2, y2) = points
         points = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
@@ -79,10 +63,10 @@ def _mask_of_shape(shape: dict[str, Any], size: tuple[int, int], place: str, rep
         points = np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=1).tolist()
     elif kind != "polygon":
         raise DataFormatError(f"{place}: a {kind} has no area; use a polygon, rectangle, circle or mask")
-    return fill_polygon(points, *size, place, repair)
+    return Patch(fill_polygon(points, height, width, place, repair))
 
 
-def _paste(shape: dict[str, Any], size: tuple[int, int], place: str) -> np.ndarray:
+def _crop(shape: dict[str, Any], size: tuple[int, int], place: str) -> Patch:
     (left, top), (right, bottom) = [[round(value) for value in point] for point in shape["points"]]
     try:
         crop = mask_of(base64.b64decode(shape["mask"], validate=True), Path("mask"))
@@ -95,9 +79,7 @@ def _paste(shape: dict[str, Any], size: tuple[int, int], place: str) -> np.ndarr
         )
     if left < 0 or top < 0 or right >= size[1] or bottom >= size[0]:
         raise DataFormatError(f"{place}: the mask extends outside the image of {size[1]} x {size[0]} pixels")
-    mask = np.zeros(size, bool)
-    mask[top : bottom + 1, left : right + 1] = crop
-    return mask
+    return Patch(crop, top, left)
 
 
 def document_of_drawing(drawing: Drawing, file_name: str, before: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,18 @@ import numpy as np
 
 from annotation_tools.drawing import Drawing
 from annotation_tools.formats.base import (
-    AS_STATED,
     NO_TARGET,
+    AnnotatedImage,
+    Mark,
+    Patch,
     ReadOptions,
     Shapes,
     checked_size,
     drawing_of_shapes,
-    stem,
 )
 from annotation_tools.formats.brush import decode_brush, encode_brush
 from annotation_tools.formats.polygons import fill_polygon
+from annotation_tools.formats.source import Format, Source
 from earthreason.data.pictures import open_picture
 from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
@@ -142,28 +143,65 @@ def task_of_drawing(drawing: Drawing, file_name: str) -> dict[str, Any]:
     }
 
 
-def read_labelstudio(path: Path, options: ReadOptions = AS_STATED) -> list[Drawing]:
-    """Read the drawings of an export in the format "JSON", one per annotation; skipped tasks are left out.
-
-    Raises:
-        DataFormatError: no such export, or a region cannot become a mask; the message names task and region.
-    """
-    drawings = []
-    with named(path, "an export of Label Studio as JSON"):
-        tasks = json.loads(path.read_text(encoding="utf-8-sig"))
-        for number, task in enumerate(tasks, start=1):
-            data = task["data"]
-            image = str(data.get("task") or stem(str(data[IMAGE])))
+def _read(source: Source) -> Iterator[AnnotatedImage]:
+    """Yield one entry per annotation of an export in the format "JSON"; skipped tasks are left out."""
+    with named(Path(source.shown), "an export of Label Studio as JSON"):
+        for number, task in enumerate(source.document, start=1):
+            data, place = task["data"], f"{source.shown}, task {number}"
             for annotation in task.get("annotations", []):
                 if annotation.get("was_cancelled"):
                     continue
                 results = annotation["result"]
-                size = _size(data, results, f"{path}, task {number}")
-                drawing = drawing_of_results(results, image, size, f"{path}, task {number}", options)
-                if drawing is not None:
-                    key = str(annotation.get("unique_id") or annotation.get("id") or "")
-                    drawings.append(replace(drawing, **provenance_of(annotation), key=key))
-    return drawings
+                key = str(annotation.get("unique_id") or annotation.get("id") or "")
+                yield _annotated(
+                    results, data, _size(data, results, place), place, source, provenance_of(annotation) | {"key": key}
+                )
+
+
+def _annotated(
+    results: Sequence[dict[str, Any]],
+    data: dict[str, Any],
+    size: tuple[int, int],
+    place: str,
+    source: Source,
+    facts: dict[str, Any],
+) -> AnnotatedImage:
+    said: str | None = None
+    marks = []
+    for number, result in enumerate(results, start=1):
+        kind, value = str(result.get("type")), result.get("value") or {}
+        where = f"{place}, region {number}"
+        if kind == "choices":
+            chosen = value.get("choices") or [None]
+            said = chosen[0] if result.get("from_name") == CATEGORY or NO_TARGET in chosen else said
+            continue
+        if kind not in _KINDS:
+            raise DataFormatError(f"{where}: is of type {kind!r}, which has no area")
+        labels = value.get(kind) or [None]
+        label = None if labels[0] in LABELS else labels[0]
+        marks.append(Mark(label, partial(_patch, kind, result, where, source.options.repair), where))
+    category = None if said in (NO_TARGET, UNNAMED) else said
+    if said == UNNAMED and not marks:
+        category = UNNAMED
+    return AnnotatedImage(
+        names=(str(data[IMAGE]),),
+        marks=tuple(marks),
+        place=place,
+        size=size,
+        says_empty=said == NO_TARGET,
+        said=category,
+        task=None if data.get("task") is None else str(data["task"]),
+        facts=facts,
+    )
+
+
+def _patch(kind: str, result: dict[str, Any], place: str, repair: bool, height: int, width: int) -> Patch:
+    return Patch(_mask_of_result(kind, result, (height, width), place, repair))
+
+
+FORMAT = Format(
+    "Label Studio (JSON)", lambda source: source.suffix == ".json" and isinstance(source.document, list), _read
+)
 
 
 def _size(data: dict[str, Any], results: list[dict[str, Any]], place: str) -> tuple[int, int]:

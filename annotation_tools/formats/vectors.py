@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from annotation_tools.drawing import Drawing
-from annotation_tools.formats.base import AS_STATED, ReadOptions, Shapes, drawing_of_shapes
+from annotation_tools.formats.base import AnnotatedImage, Mark, Patch
 from annotation_tools.formats.polygons import burn, checked_shape
-from earthreason.errors import DataFormatError
+from annotation_tools.formats.source import Format, Source
+from annotation_tools.workspace import AnnotationTask
+from earthreason.errors import DataFormatError, EarthReasonError
+
+SUFFIXES = (".geojson", ".gpkg", ".shp", ".fgb")
 
 LABEL_FIELDS = ("category", "label", "class", "name")
 """Properties of a feature that may name its category; the first one present counts."""
@@ -37,43 +43,64 @@ class Frame:
     crs: str | None
 
 
-def rasterise_vectors(path: Path, frame: Frame, options: ReadOptions = AS_STATED) -> Drawing | None:
-    """Merge the features that touch an image into a drawing; return None if the image was not annotated.
+def _read(source: Source) -> Iterator[AnnotatedImage]:
+    """Yield the features that touch each georeferenced image, clipped at its border.
 
-    Features are clipped at the image border, because a vector file usually covers several images.
+    A vector file usually covers several images, so it matches them by place.
 
     Raises:
-        DataFormatError: the file is not a vector file, one of the two has no CRS, or a shape is invalid.
+        DataFormatError: the file is not a vector file, or one of the two has no CRS.
+        EarthReasonError: no image has a georeference.
     """
+    placed = {task.image: task for task in source.tasks.values() if task.transform is not None}
+    if not placed:
+        raise EarthReasonError(
+            f"{source.shown}: vectors have world coordinates, but no image of the workspace has a georeference; import "
+            "GeoTIFFs"
+        )
+    for image, task in placed.items():
+        if task.crs is None:
+            raise DataFormatError(
+                f"{source.shown}: vectors have world coordinates, but image {image!r} has no CRS; use a GeoTIFF with "
+                "one (gdal_edit.py -a_srs), or pixel polygons as COCO, CVAT or labelme"
+            )
+        yield AnnotatedImage((), tuple(_marks(source, task, task.crs)), f"{source.shown}, image {image!r}", image=image)
+
+
+def _claims(source: Source) -> bool:
+    if source.suffix == ".json":
+        return isinstance(source.document, dict) and source.document.get("type") == "FeatureCollection"
+    return source.suffix in SUFFIXES
+
+
+FORMAT = Format("vectors (GeoJSON, GeoPackage, Shapefile, FlatGeobuf)", _claims, _read)
+
+
+def _marks(source: Source, task: AnnotationTask, crs: str) -> Iterator[Mark]:
     from affine import Affine
     from shapely.affinity import affine_transform
     from shapely.geometry import box
 
-    if frame.transform is None or frame.crs is None:
-        lacking = "no CRS" if frame.transform is not None else "no georeference"
-        raise DataFormatError(
-            f"{path}: vectors have world coordinates, but image {frame.image!r} has {lacking}; use a GeoTIFF with both "
-            "(gdal_edit.py -a_srs), or pixel polygons as COCO, CVAT or labelme"
-        )
-    features = _features(path, frame.crs)
-    inverse = ~Affine(*frame.transform)
+    assert task.transform is not None
+    inverse = ~Affine(*task.transform)
     matrix = [inverse.a, inverse.b, inverse.d, inverse.e, inverse.c, inverse.f]
-    border = box(0, 0, frame.width, frame.height)
-    shapes: Shapes = []
-    for number, (label, geometry) in enumerate(features, start=1):
-        if options.category not in (None, label):
+    border = box(0, 0, task.width, task.height)
+    for number, (label, geometry) in enumerate(_features(source.path, crs), start=1):
+        place = f"{source.shown}, feature {number}"
+        if source.options.category not in (None, label):
             continue
-        place = f"{path}, feature {number}"
         if geometry.geom_type not in ("Polygon", "MultiPolygon"):
             raise DataFormatError(f"{place}: a {geometry.geom_type} has no area; buffer it to a polygon first")
         pixels = affine_transform(geometry, matrix)
         if not pixels.is_valid:
-            pixels = checked_shape(pixels, frame.height, frame.width, place, options.repair)
+            pixels = checked_shape(pixels, task.height, task.width, place, source.options.repair)
         inside = pixels.intersection(border)
-        mask = burn(inside, frame.height, frame.width)
-        if mask.any():
-            shapes.append((label, mask))
-    return drawing_of_shapes(frame.image, shapes, (frame.height, frame.width), False, options, str(path))
+        if inside.area > 0:
+            yield Mark(label, partial(_burnt, inside), place)
+
+
+def _burnt(shape: Any, height: int, width: int) -> Patch:
+    return Patch(burn(shape, height, width))
 
 
 def _features(path: Path, target_crs: str) -> list[tuple[str | None, Any]]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as Tree
 
 from annotation_tools.formats.base import NO_TARGET
-from annotation_tools.formats.cvat import parse_xml
 from annotation_tools.formats.labelstudio import BRUSH, CATEGORY, IMAGE, LABELS, POLYGON, UNNAMED, WAND
+from annotation_tools.formats.xml import parse_xml
 from earthreason.errors import DataFormatError, EarthReasonError
 
 _COLOUR = "#D627A0"

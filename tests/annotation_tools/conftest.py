@@ -11,8 +11,10 @@ from PIL import Image
 pytest.importorskip("rasterio", reason="the annotation extra is not installed")
 
 from annotation_tools.drawing import draw
+from annotation_tools.formats.base import AS_STATED
+from annotation_tools.formats.registry import read_masks
 from annotation_tools.imports import PLAIN, import_all
-from annotation_tools.workspace import Workspace
+from annotation_tools.workspace import AnnotationTask, Workspace
 
 
 def import_images(root, source, options=PLAIN):
@@ -51,6 +53,12 @@ def box(size, top, left, bottom, right):
     mask = np.zeros(size, bool)
     mask[top:bottom, left:right] = True
     return mask
+
+
+def drawings_in(path, size, options=AS_STATED, names=("a",)):
+    """Drawings of an annotation file for tasks of one size, given as height and width."""
+    tasks = {name: AnnotationTask(name, f"{name}.png", *size) for name in names}
+    return read_masks(path, tasks, options).drawings
 
 
 @pytest.fixture

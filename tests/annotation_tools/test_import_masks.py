@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from annotation_tools.errors import DrawingError
 from annotation_tools.formats.base import ReadOptions
 from annotation_tools.imports import Imported, ImportOptions, import_all
 from annotation_tools.workspace import Workspace
@@ -139,7 +138,7 @@ def test_even_odd_repair_of_a_bow_tie_keeps_both_wings(workspace, tmp_path):
     ],
 )
 def test_an_annotation_on_a_resized_image_is_refused(workspace, tmp_path, make):
-    with pytest.raises(DrawingError, match=r"a: drawn on 60 x 40 pixels, but the image is 30 x 20; it was resized"):
+    with pytest.raises(DataFormatError, match=r"drawn on 60 x 40 pixels, but the image is 30 x 20; it was resized"):
         import_masks(workspace.root, make(tmp_path))
     assert workspace.prelabels() == {}
 
@@ -159,7 +158,7 @@ def test_xml_with_entities_is_refused(workspace, tmp_path, head):
     ("content", "message"),
     [
         ("<annotations", "not XML"),
-        ("<other/>", "root is <other>"),
+        ("<other/>", "in none of the known formats"),
         ("<annotations><track/></annotations>", "video tracks"),
         ('<annotations><image id="0" name="a.png" width="3"/></annotations>', "not CVAT for images"),
     ],
@@ -236,7 +235,7 @@ def test_a_folder_of_png_masks(workspace, tmp_path):
     [
         ("{", "not JSON"),
         ("[1]", "not an export of Label Studio"),
-        ('{"a": 1}', "neither those of COCO, labelme"),
+        ('{"a": 1}', "in none of the known formats"),
         ('{"shapes": [], "imagePath": "a.png"}', "not a labelme file"),
         ('{"images": [], "annotations": [{"image_id": 3}]}', "image_id 3, which is not listed"),
     ],
@@ -248,7 +247,7 @@ def test_broken_json_says_what_is_wrong(workspace, tmp_path, content, message):
 
 
 def test_an_image_the_workspace_does_not_have_is_named(workspace, tmp_path):
-    with pytest.raises(DrawingError, match="zebra: the workspace has no image with this name"):
+    with pytest.raises(DataNotFoundError, match=r"lists zebra\.png"):
         import_masks(workspace.root, coco(tmp_path / "c.json", [[2, 3, 10, 3, 10, 12]], name="zebra.png"))
 
 
@@ -269,7 +268,7 @@ def test_an_image_that_a_file_draws_twice_is_named(workspace, tmp_path):
     )
     path = cvat(tmp_path / "v.xml", '<box label="p" xtl="0" ytl="0" xbr="5" ybr="5"/>')
     path.write_text(path.read_text().replace("</annotations>", f"{image}</annotations>"))
-    with pytest.raises(DrawingError, match="a: drawn 2 times"):
+    with pytest.raises(DataFormatError, match=r"a: several images of the file fit it \(a\.png, sub/a\.png\)"):
         import_masks(workspace.root, path)
 
 

@@ -11,9 +11,10 @@ from pycocotools import mask as reference
 pytest.importorskip("rasterio", reason="the annotation extra is not installed")
 
 from annotation_tools.formats.base import AS_STATED, ReadOptions
-from annotation_tools.formats.coco import read_coco
 from annotation_tools.formats.polygons import fill_polygon
 from earthreason.errors import DataFormatError
+
+from ..conftest import drawings_in
 
 HEIGHT, WIDTH = 20, 30
 TILTED = [2.3, 2.7, 25.1, 4.4, 18.6, 17.9, 5.2, 14.1]
@@ -32,7 +33,7 @@ def read(folder, rings, options):
             }
         )
     )
-    (drawing,) = read_coco(folder / "c.json", options)
+    (drawing,) = drawings_in(folder / "c.json", (HEIGHT, WIDTH), options)
     return drawing.mask
 
 
@@ -47,7 +48,12 @@ polygons = st.lists(corners, min_size=3, max_size=7).map(lambda points: [value f
 
 @given(rings=st.lists(polygons, min_size=1, max_size=3))
 def test_repaired_polygons_are_what_pycocotools_fills(rings, tmp_path_factory):
-    assert np.array_equal(read(tmp_path_factory.mktemp("coco"), rings, REPAIRED), pycocotools_mask(rings))
+    expected = pycocotools_mask(rings)
+    if not expected.any():
+        with pytest.raises(DataFormatError, match="annotation 7: marks no pixel"):
+            read(tmp_path_factory.mktemp("coco"), rings, REPAIRED)
+    else:
+        assert np.array_equal(read(tmp_path_factory.mktemp("coco"), rings, REPAIRED), expected)
 
 
 def test_repairing_leaves_a_polygon_without_fault_as_it_is(tmp_path):

@@ -13,18 +13,18 @@ pytest.importorskip("rasterio", reason="the annotation extra is not installed")
 from annotation_tools.drawing import draw
 from annotation_tools.formats.base import AS_STATED
 from annotation_tools.formats.brush import decode_brush, encode_brush
-from annotation_tools.formats.coco import read_coco
-from annotation_tools.formats.cvat import read_cvat, write_cvat
-from annotation_tools.formats.labelme import document_of_drawing, read_labelme
+from annotation_tools.formats.cvat import write_cvat
+from annotation_tools.formats.labelme import document_of_drawing
 from annotation_tools.formats.labelstudio import (
     drawing_of_results,
-    read_labelstudio,
     results_of_drawing,
     task_of_drawing,
 )
 from earthreason.data.pictures import mask_of
 from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import decode_rle, encode_mask
+
+from ..conftest import drawings_in
 
 masks = st.tuples(st.integers(1, 24), st.integers(1, 24)).flatmap(
     lambda shape: arrays(bool, shape, elements=st.booleans(), fill=st.booleans())
@@ -56,17 +56,17 @@ def through_labelstudio_results(mask, folder):
 
 def through_labelstudio_file(mask, folder):
     (folder / "ls.json").write_text(json.dumps([task_of_drawing(draw("a", mask), "a.png")]))
-    return read_labelstudio(folder / "ls.json")[0].mask
+    return drawings_in(folder / "ls.json", mask.shape)[0].mask
 
 
 def through_cvat(mask, folder):
     write_cvat(folder / "cvat.xml", [draw("a", mask)], {"a": "a.png"})
-    return read_cvat(folder / "cvat.xml")[0].mask
+    return drawings_in(folder / "cvat.xml", mask.shape)[0].mask
 
 
 def through_labelme(mask, folder):
     (folder / "a.json").write_text(json.dumps(document_of_drawing(draw("a", mask), "a.png")))
-    return read_labelme(folder / "a.json")[0].mask
+    return drawings_in(folder / "a.json", mask.shape)[0].mask
 
 
 def through_coco(mask, folder):
@@ -82,7 +82,7 @@ def through_coco(mask, folder):
     (folder / "coco.json").write_text(
         json.dumps({"images": [image], "annotations": [annotation] if mask.any() else []})
     )
-    return read_coco(folder / "coco.json")[0].mask
+    return drawings_in(folder / "coco.json", mask.shape)[0].mask
 
 
 def through_rle(mask, folder):

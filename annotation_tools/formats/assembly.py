@@ -1,0 +1,264 @@
+"""Turn what files say about images into drawings of tasks: the rules that hold for every format."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from annotation_tools.drawing import Drawing, draw
+from annotation_tools.errors import DrawingError
+from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, ReadOptions
+from annotation_tools.formats.matching import Images
+from annotation_tools.workspace import AnnotationTask
+from earthreason.errors import DataFormatError
+from earthreason.masks.rle import encode_mask
+from earthreason.types import RLE
+
+NO = repr(NO_TARGET)
+
+
+@dataclass
+class Reading:
+    """What became of the marks of a file.
+
+    Attributes:
+        drawings: drawings, at most one for each task, person and key.
+        tasks: tasks made for categories that had none (`ReadOptions.new_targets`).
+        skipped: number of things that were left out, by kind.
+        strangers: names of the listed images that the workspace does not have.
+        labels: number of marks by label, empty for those without one.
+    """
+
+    drawings: list[Drawing] = field(default_factory=list)
+    tasks: dict[str, AnnotationTask] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
+    strangers: list[str] = field(default_factory=list)
+    labels: Counter[str] = field(default_factory=Counter)
+
+    def __iadd__(self, other: Reading) -> Reading:
+        """Add what became of the marks of another file."""
+        self.drawings += other.drawings
+        self.tasks |= other.tasks
+        self.skipped += other.skipped
+        self.strangers += other.strangers
+        self.labels += other.labels
+        return self
+
+
+def assemble(
+    found: Iterable[AnnotatedImage], tasks: Mapping[str, AnnotationTask], options: ReadOptions, place: str
+) -> Reading:
+    """Match images to tasks, choose marks by category, rasterise them, and merge those of each task.
+
+    Args:
+        found: what a file says, image by image.
+        tasks: tasks of the workspace by ID.
+        options: reading options.
+        place: file, for messages.
+
+    Raises:
+        DataFormatError: a mark cannot be imported; the message names it and its image.
+        DrawingError: several cannot; the message names each.
+    """
+    reading = Reading()
+    faults: list[str] = []
+    for entry, several in _matched(found, tasks, reading, faults):
+        reading.labels.update(_label(mark, entry, options) or "" for mark in entry.marks)
+        reading.skipped.update(entry.skipped)
+        try:
+            for task, marks in _shared_out(entry, several, options, reading):
+                drawing = _drawing(entry, task, marks, options)
+                if drawing is not None:
+                    reading.drawings.append(drawing)
+        except DataFormatError as error:
+            faults.append(str(error))
+    if len(faults) == 1:
+        raise DataFormatError(faults[0])
+    if faults:
+        raise DrawingError(place, faults)
+    return reading
+
+
+def _matched(
+    found: Iterable[AnnotatedImage], tasks: Mapping[str, AnnotationTask], reading: Reading, faults: list[str]
+) -> Iterator[tuple[AnnotatedImage, list[AnnotationTask]]]:
+    """Yield every listed image with the tasks about it, and note images that the workspace lacks."""
+    images = Images(tasks.values())
+    # A name that fits by its path wins over others that have only the file name in common.
+    fits: dict[str, dict[bool, dict[str, list[AnnotatedImage]]]] = defaultdict(lambda: {True: {}, False: {}})
+    for entry in found:
+        if entry.task is not None and entry.task in tasks:
+            yield entry, [tasks[entry.task]]
+            continue
+        if entry.image is not None:
+            yield entry, images.tasks[entry.image]
+            continue
+        try:
+            match = images.find(entry.names, entry.place)
+        except DataFormatError as error:
+            faults.append(str(error))
+            continue
+        if match is None:
+            reading.strangers.append(entry.names[0] if entry.names else entry.place)
+            continue
+        image, by_path = match
+        fits[image][by_path].setdefault(entry.names[0], []).append(entry)
+    for image, ways in fits.items():
+        named = ways[True] or ways[False]
+        if ways[True]:
+            reading.strangers += list(ways[False])
+        if len(named) > 1:
+            faults.append(
+                f"{image}: several images of the file fit it ({', '.join(sorted(named)[:3])}); rename them, or import "
+                "the pictures with their folders"
+            )
+            continue
+        for entry in next(iter(named.values())):
+            yield entry, images.tasks[image]
+
+
+def _label(mark: Mark, entry: AnnotatedImage, options: ReadOptions) -> str | None:
+    return entry.said or mark.label or options.unnamed
+
+
+def _shared_out(
+    entry: AnnotatedImage, several: Sequence[AnnotationTask], options: ReadOptions, reading: Reading
+) -> Iterator[tuple[AnnotationTask, list[Mark]]]:
+    """Yield the tasks that an image's marks belong to, each with its marks."""
+    chosen = [mark for mark in entry.marks if options.category in (None, _label(mark, entry, options))]
+    if len(chosen) < len(entry.marks):
+        reading.skipped["shapes of other labels"] += len(entry.marks) - len(chosen)
+    if options.target is not None:
+        wanted = [task for task in several if options.target in (task.target, task.category)]
+        if not wanted:
+            raise DataFormatError(f"{entry.place}: the image has no target {options.target!r} ({_targets(several)})")
+        several = wanted
+    if options.new_targets and entry.task is None:
+        yield from _by_label(entry, chosen, several, options, reading)
+        return
+    if len(several) == 1:
+        yield several[0], chosen
+        return
+    if not chosen:
+        if entry.says_empty or options.unmarked_is_empty:
+            raise DataFormatError(
+                f"{entry.place}: says that there is no target, but not which one ({_targets(several)}); choose with "
+                "--target"
+            )
+        return
+    by_name = {name.casefold(): task for task in several for name in (task.category, task.target) if name}
+    by_task: dict[str, list[Mark]] = defaultdict(list)
+    for mark in chosen:
+        label = _label(mark, entry, options)
+        task = by_name.get(label.casefold()) if label else None
+        if task is None:
+            raise DataFormatError(
+                f"{mark.place}: none of the image's targets is {label!r} ({_targets(several)}); choose with --target, "
+                "leave it out with --category, or add it with --new-targets"
+            )
+        by_task[task.task].append(mark)
+    for task in several:
+        if by_task[task.task]:
+            yield task, by_task[task.task]
+
+
+def _by_label(
+    entry: AnnotatedImage,
+    chosen: Sequence[Mark],
+    several: Sequence[AnnotationTask],
+    options: ReadOptions,
+    reading: Reading,
+) -> Iterator[tuple[AnnotationTask, list[Mark]]]:
+    """Yield a task for every label, made if the image has none for it."""
+    by_label: dict[str, list[Mark]] = defaultdict(list)
+    for mark in chosen:
+        label = _label(mark, entry, options)
+        if label is None:
+            raise DataFormatError(f"{mark.place}: has no label to name a target by; give it one with --as")
+        by_label[label].append(mark)
+    for label, marks in by_label.items():
+        there = next((task for task in several if label in (task.category, task.target)), None)
+        if there is None:
+            model = several[0]
+            name = f"{model.image}__{_in_file_name(label)}"
+            there = reading.tasks.setdefault(
+                name,
+                replace(model, task=name, category=label, target=label, questions=[], answers=[], reasoning_type=None),
+            )
+        yield there, marks
+
+
+def _in_file_name(label: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in label.strip())[:80]
+
+
+def _targets(tasks: Sequence[AnnotationTask]) -> str:
+    return ", ".join(task.target or task.category or task.task for task in tasks)
+
+
+def _drawing(
+    entry: AnnotatedImage, task: AnnotationTask, marks: Sequence[Mark], options: ReadOptions
+) -> Drawing | None:
+    """Merge the marks of a task; return None if nobody annotated it."""
+    if entry.size is not None and entry.size != (task.height, task.width):
+        raise DataFormatError(
+            f"{entry.place}: drawn on {entry.size[1]} x {entry.size[0]} pixels, but the image is {task.width} x "
+            f"{task.height}; it was resized. Draw on the original, or import the image that was drawn on"
+        )
+    if entry.says_empty and marks:
+        raise DataFormatError(f"{entry.place}: has shapes and says {NO}; one of them is wrong")
+    if not marks:
+        if entry.says_empty:
+            return draw(task.task, np.zeros((task.height, task.width), bool), **entry.facts)
+        if entry.said is not None:
+            raise DataFormatError(f"{entry.place}: says {entry.said!r}, but nothing is drawn; draw it or choose {NO}")
+        if options.unmarked_is_empty and not entry.skipped:
+            return draw(task.task, np.zeros((task.height, task.width), bool), **entry.facts)
+        return None
+    labels = {_label(mark, entry, options) for mark in marks}
+    if len(labels) > 1:
+        listed = ", ".join(sorted(str(label) if label else "no label" for label in labels))
+        raise DataFormatError(
+            f"{entry.place}: shapes of several categories ({listed}), but a sample has one target; choose one with "
+            "--category, or make a target of each with --new-targets"
+        )
+    merged = np.zeros((task.height, task.width), bool)
+    separate = task.separate or options.instances
+    parts: dict[object, list[Patch]] = defaultdict(list)
+    for number, mark in enumerate(marks):
+        patch = _inked(mark, task)
+        _paint(merged, patch)
+        if separate:
+            parts[("group", mark.group) if mark.group is not None else ("mark", number)].append(patch)
+    targets = [_united(patches, merged.shape) for patches in parts.values()] if separate else None
+    drawing = draw(task.task, merged, labels.pop(), **entry.facts)
+    return replace(drawing, targets=targets)
+
+
+def _inked(mark: Mark, task: AnnotationTask) -> Patch:
+    """Rasterise a mark.
+
+    Raises:
+        DataFormatError: it marks no pixel. That is never taken for "no target", which only a person can say.
+    """
+    patch = mark.draw(task.height, task.width)
+    if not patch.mask.any():
+        raise DataFormatError(
+            f"{mark.place}: marks no pixel of the image; delete it, draw it larger, or state {NO} for the image"
+        )
+    return patch
+
+
+def _paint(mask: np.ndarray, patch: Patch) -> None:
+    height, width = patch.mask.shape
+    mask[patch.top : patch.top + height, patch.left : patch.left + width] |= patch.mask
+
+
+def _united(patches: Sequence[Patch], shape: tuple[int, ...]) -> RLE:
+    mask = np.zeros(shape, bool)
+    for patch in patches:
+        _paint(mask, patch)
+    return encode_mask(mask)
