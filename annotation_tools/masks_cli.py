@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from annotation_tools import assist_cli
 from annotation_tools.workspace import Workspace
 from earthreason.cli.app import stderr, stdout
 from earthreason.errors import EarthReasonError
@@ -135,41 +136,7 @@ def _bands(text: str | None) -> tuple[int, int, int] | None:
     return red, green, blue
 
 
-@app.command()
-def prelabel(
-    work: WorkArgument,
-    model: Annotated[
-        str,
-        typer.Option("--model", help="Model to run: superpixels, grabcut, sam, a model of baselines, or MODULE:CLASS."),
-    ] = "grabcut",
-    checkpoint: Annotated[
-        str | None, typer.Option("--checkpoint", help="Folder or Hub id of the weights, for models that need them.")
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "cpu",
-    question: Annotated[
-        str | None,
-        typer.Option("--question", help="Question asked about every image.", show_default="each task's first"),
-    ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace existing pre-annotations.")] = False,
-) -> None:
-    """Predict masks for people to correct. After an interruption, run it again to continue.
-
-    Example: python -m annotation_tools masks prelabel work --model grabcut
-    """
-    from tqdm import tqdm
-
-    from annotation_tools.prelabels import build_helper
-    from annotation_tools.prelabels import prelabel as run_prelabel
-
-    workspace = Workspace.open(work)
-    helper = build_helper(model, checkpoint, device)
-    with tqdm(total=len(workspace.tasks), unit="image", desc=model) as bar:
-        results = run_prelabel(workspace, helper, model, question, replace, progress=bar.update)
-    empty = sum(drawing.is_empty for drawing in results.values())
-    summary = f"{len(results)} pre-annotations by {model}, {empty} of them empty"
-    kept = len(workspace.tasks) - len(results)
-    stays = f"; {kept} images keep the masks they had (use --replace to replace them)" if kept else ""
-    stdout().print(f"{work}: {summary}{stays}", soft_wrap=True)
+app.command()(assist_cli.prelabel)
 
 
 @app.command()
@@ -203,6 +170,13 @@ def start(
     restore_config: Annotated[
         bool, typer.Option("--restore-config", help="Restore the labelling configuration if it was edited.")
     ] = False,
+    assist: Annotated[
+        str | None, typer.Option("--assist", help="Address of a running `assist`, which answers clicks with masks.")
+    ] = None,
+    assist_key: Annotated[
+        str | None,
+        typer.Option("--assist-key", envvar="EARTHREASON_ASSIST_KEY", help="Access key of the assist, if it has one."),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address that the local server listens on.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", min=1, max=65535, help="Port that the local server listens on.")
@@ -214,13 +188,15 @@ def start(
     """
     from tqdm import tqdm
 
+    from annotation_tools.assist.connect import LOCAL_MODELS, check_address, connect_assist
     from annotation_tools.labelstudio.project import LOCAL, push_project
 
     workspace = Workspace.open(work)
     only = [name for name, entry in workspace.consensus().items() if not entry.settled] if queue else None
     if queue and not only:
         raise EarthReasonError(f"{work}: no image is waiting for a third person; run `adjudicate` first")
-    with _server(workspace, url, token, host, port) as (client, login):
+    assist = assist and check_address(assist)
+    with _server(workspace, url, token, host, port, LOCAL_MODELS if assist else None) as (client, login):
         shown = len(workspace.tasks) if only is None else len(only)
         with tqdm(total=shown, unit="task", desc="adding", leave=False) as bar, workspace.changing():
             pushed = push_project(
@@ -237,6 +213,9 @@ def start(
         console.print(
             f"project: {client.url}/projects/{pushed.project}/data ({pushed.added} tasks added)", soft_wrap=True
         )
+        if assist:
+            connect_assist(client, pushed.project, assist, assist_key)
+            console.print(f"clicks are answered by {assist}: switch on Auto-Annotation below the image", soft_wrap=True)
         console.print(f"annotators create accounts at {client.invite_url()}", soft_wrap=True, markup=False)
         if login is None:
             console.print(f"afterwards: python -m annotation_tools masks collect {work} --url {url}", soft_wrap=True)
@@ -258,7 +237,12 @@ def _until_interrupted() -> None:
 
 @contextmanager
 def _server(
-    workspace: Workspace, url: str | None, token: str | None, host: str, port: int
+    workspace: Workspace,
+    url: str | None,
+    token: str | None,
+    host: str,
+    port: int,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[LabelStudioClient, str | None]]:
     """Connect to the team's server, or to a local one that runs until the block ends; yield client and login."""
     from annotation_tools.labelstudio.client import LabelStudioClient
@@ -277,7 +261,7 @@ def _server(
     stderr().print("starting Label Studio; the first start takes longer because it creates the database")
     folder = workspace.root.resolve() / "label-studio"
     with (
-        local_server(program, folder, host, port) as running,
+        local_server(program, folder, host, port, settings) as running,
         LabelStudioClient(running.url, running.login.token) as client,
     ):
         yield client, f"{running.login.email}, password {running.login.password}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from annotation_tools.drawing import Drawing
@@ -13,6 +14,21 @@ from earthreason.files import write_text
 from earthreason.masks.rle import decode_rle
 
 UNCERTAINTY = "uncertainty.jsonl"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Masks of two models for a task.
+
+    Attributes:
+        uncertainty: 1 - IoU of the masks, 0 to 1.
+        models: names of the models.
+        prelabel: fingerprint of the pre-annotation that was compared.
+    """
+
+    uncertainty: float
+    models: list[str]
+    prelabel: str
 
 
 def disagreement(one: Drawing, other: Drawing) -> float:
@@ -28,45 +44,35 @@ def uncertainty_of(workspace: Workspace) -> dict[str, float]:
     Raises:
         DataFormatError: the file is invalid.
     """
-    path = workspace.root / UNCERTAINTY
-    return {task: value for task, (value, _) in _rows(path).items() if task in workspace.tasks}
+    found = comparisons(workspace)
+    return {task: found[task].uncertainty for task in workspace.tasks if task in found}
 
 
-def compared_models(workspace: Workspace) -> dict[str, list[str]]:
-    """Read the names of the models whose masks were compared, by task.
+def comparisons(workspace: Workspace) -> dict[str, Comparison]:
+    """Read the comparisons by task; empty if there were none.
 
     Raises:
         DataFormatError: the file is invalid.
     """
-    return {task: models for task, (_, models) in _rows(workspace.root / UNCERTAINTY).items()}
-
-
-def add_uncertainty(workspace: Workspace, values: Mapping[str, float], models: list[str]) -> None:
-    """Store the uncertainty of tasks, replacing that of the same tasks.
-
-    Args:
-        workspace: workspace with the tasks; the caller holds its lock.
-        values: uncertainty by task, from 0 to 1.
-        models: names of the compared models.
-    """
     path = workspace.root / UNCERTAINTY
-    merged = _rows(path) | {task: (value, models) for task, value in values.items()}
-    rows = ({"task": task, "uncertainty": value, "models": names} for task, (value, names) in merged.items())
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-def _rows(path: Path) -> dict[str, tuple[float, list[str]]]:
+    found: dict[str, Comparison] = {}
     if not path.is_file():
-        return {}
-    found = {}
+        return found
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             try:
                 row = json.loads(line)
-                value = float(row["uncertainty"])
-                if not 0 <= value <= 1:
-                    raise ValueError(f"uncertainty {value:g} is not from 0 to 1")
-                found[str(row["task"])] = value, [str(name) for name in row["models"]]
-            except (ValueError, TypeError, KeyError) as error:
+                task = str(row.pop("task"))
+                found[task] = Comparison(**row)
+                if not 0 <= found[task].uncertainty <= 1:
+                    raise ValueError(f"uncertainty {row['uncertainty']} is not from 0 to 1")
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
     return found
+
+
+def add_comparisons(workspace: Workspace, new: Mapping[str, Comparison]) -> None:
+    """Store comparisons by task, replacing those of the same tasks; the caller holds the workspace's lock."""
+    merged = comparisons(workspace) | dict(new)
+    rows = ({"task": task} | asdict(comparison) for task, comparison in merged.items())
+    write_text(workspace.root / UNCERTAINTY, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

@@ -30,6 +30,8 @@ from earthreason.errors import DataFormatError
 
 IMAGE, BRUSH, POLYGON, WAND, CATEGORY = "image", "brush", "polygon", "wand", "category"
 """Names of the object and the controls in the labelling configuration of `labelstudio/config.py`."""
+CLICK, BOX = "assist_click", "assist_box"
+"""Names of the controls whose points and boxes ask a model for a mask; they mark nothing themselves."""
 LABELS = (BRUSH, POLYGON)
 """Labels of shapes. The category is a choice made once per image, so shapes cannot disagree on it."""
 UNNAMED = "target"
@@ -68,6 +70,8 @@ def drawing_of_results(
     shapes: Shapes = []
     said: str | None = None
     for number, result in enumerate(results, start=1):
+        if result.get("from_name") in (CLICK, BOX):
+            continue
         kind, value = str(result.get("type")), result.get("value") or {}
         where = f"{place}, region {number}"
         if kind == "choices":
@@ -169,6 +173,8 @@ def _annotated(
     said: str | None = None
     marks = []
     for number, result in enumerate(results, start=1):
+        if result.get("from_name") in (CLICK, BOX):
+            continue
         kind, value = str(result.get("type")), result.get("value") or {}
         where = f"{place}, region {number}"
         if kind == "choices":

@@ -6,7 +6,10 @@ from typer.testing import CliRunner
 
 from annotation_tools.cli import app
 from annotation_tools.drawing import draw
-from annotation_tools.prelabels import GrabCut, build_helper, component_boxes, prelabel
+from annotation_tools.assist.grabcut import GrabCut
+from annotation_tools.assist.models import build_model
+from annotation_tools.assist.sam import component_boxes
+from annotation_tools.prelabels import prelabel
 from annotation_tools.workspace import Workspace
 from earthreason.errors import EarthReasonError
 
@@ -28,7 +31,7 @@ def bright_square(tmp_path):
 @pytest.mark.parametrize(("name", "least"), [("superpixels", 0.7), ("grabcut", 0.95)])
 def test_helpers_find_what_stands_out(bright_square, name, least):
     workspace, truth = bright_square
-    prelabel(workspace, build_helper(name, None, "cpu"), name)
+    prelabel(workspace, build_model(name, None, "cpu"), name)
     found = workspace.prelabels()["s"]
     assert found.tool == name
     assert (found.mask & truth).sum() / (found.mask | truth).sum() > least
@@ -40,16 +43,16 @@ def test_a_flat_image_has_nothing_that_stands_out():
 
 def test_any_predictor_can_be_used(bright_square):
     workspace, _ = bright_square
-    prelabel(workspace, build_helper("everything", None, "cpu"), "everything")
+    prelabel(workspace, build_model("everything", None, "cpu"), "everything")
     assert workspace.prelabels()["s"].mask.all()
 
 
 def test_masks_that_are_there_to_be_corrected_stay_unless_replaced(bright_square):
     workspace, truth = bright_square
     workspace.write_prelabels({"s": draw("s", truth, "court", tool="import")})
-    assert prelabel(workspace, build_helper("everything", None, "cpu"), "everything") == {}
+    assert prelabel(workspace, build_model("everything", None, "cpu"), "everything") == {}
     assert workspace.prelabels()["s"].tool == "import"
-    prelabel(workspace, build_helper("everything", None, "cpu"), "everything", replace=True)
+    prelabel(workspace, build_model("everything", None, "cpu"), "everything", replace=True)
     assert workspace.prelabels()["s"].tool == "everything"
 
 
@@ -84,7 +87,7 @@ def test_an_interrupted_run_keeps_what_it_has_and_the_next_goes_on(workspace):
     with pytest.raises(KeyboardInterrupt):
         prelabel(workspace, Stopped(), "stopped", batch_size=1)
     assert set(workspace.prelabels()) == {"a", "b"}
-    assert set(prelabel(workspace, build_helper("everything", None, "cpu"), "everything")) == {"c", "d"}
+    assert set(prelabel(workspace, build_model("everything", None, "cpu"), "everything")) == {"c", "d"}
     assert workspace.prelabels()["a"].tool == "stopped"
 
 
@@ -107,7 +110,7 @@ def test_a_mask_that_came_while_it_ran_stays(workspace):
 
 
 def test_the_workspace_is_free_while_the_command_runs(workspace, monkeypatch):
-    monkeypatch.setattr("annotation_tools.prelabels.build_helper", lambda *_: Stopped(workspace))
+    monkeypatch.setattr("annotation_tools.assist.models.build_model", lambda *_: Stopped(workspace))
     done = CliRunner().invoke(app, ["masks", "prelabel", str(workspace.root)])
     assert done.exit_code == 0, done.output
     assert "4 pre-annotations by grabcut, 0 of them empty" in done.output
@@ -128,7 +131,7 @@ def test_boxes_of_components_are_the_largest_first():
 )
 def test_helpers_that_cannot_be_built_say_why(name, checkpoint, message):
     with pytest.raises(EarthReasonError, match=message):
-        build_helper(name, checkpoint, "cpu")
+        build_model(name, checkpoint, "cpu")
 
 
 def test_sam_of_any_size_runs_from_a_folder(bright_square, tmp_path):
@@ -159,5 +162,5 @@ def test_sam_of_any_size_runs_from_a_folder(bright_square, tmp_path):
         tmp_path / "sam"
     )
     workspace, _ = bright_square
-    found = prelabel(workspace, build_helper("sam", str(tmp_path / "sam"), "cpu"), "sam")
+    found = prelabel(workspace, build_model("sam", str(tmp_path / "sam"), "cpu"), "sam")
     assert found["s"].mask.shape == (120, 160)
