@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
-
-import numpy as np
 
 from annotation_tools.drawing import Drawing, draw
 from annotation_tools.errors import DrawingError
@@ -26,11 +25,12 @@ from earthreason.data.schema import Record
 from earthreason.data.sources.release import locate_release
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.files import visible_files
+from earthreason.masks.rle import encode_mask
 from earthreason.types import OPTIONAL_FACTS
 
 Progress = Callable[[int], object]
-Arrival = tuple[AnnotationTask, bytes, np.ndarray | None]
-"""A task, its picture, and the (height, width) bool mask that comes with it, None without one."""
+Arrival = tuple[AnnotationTask, bytes, Drawing | None]
+"""A task, its picture, and the drawing that comes with it, None without one."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,11 @@ def import_all(
         for path in masks:
             readings.append(_masks_of(path, tasks, options))
             tasks = _with_targets(tasks, readings[-1].tasks, workspace)
+            tasks |= {
+                drawing.task: replace(tasks[drawing.task], separate=True)
+                for drawing in readings[-1].drawings
+                if drawing.targets is not None
+            }
         replaced = workspace.replaced(coming.values(), Path(scratch))
         # All checks are done; the workspace changes only from here on.
         _move_in(workspace, coming, Path(scratch))
@@ -149,26 +154,34 @@ def _receive(
     """Write the pictures into `scratch`; return their tasks, and their masks as one batch if there are any pictures."""
     tasks: dict[str, AnnotationTask] = {}
     drawings: list[Drawing] = []
-    for task, content, mask in arrivals:
+    of_samples: dict[bytes, str] = {}  # samples about one image hold the same bytes, and share its picture
+    targets = _targets_of_images(old.values())
+    for arrived, content, label in arrivals:
+        task = replace(arrived, separate=arrived.separate or options.read.instances)
+        if label is not None:
+            task = replace(task, picture=of_samples.setdefault(sha256(content).digest(), task.picture))
         if task.task in tasks:
             raise DataFormatError(f"two pictures are named {task.task!r}; IDs are file stems, so rename one of them")
         (scratch / task.picture).write_bytes(content)
-        tasks[task.task] = with_facts_of(task, old[task.task]) if task.task in old else task
-        if mask is not None:
-            drawings.append(
-                draw(
-                    task.task,
-                    mask,
-                    task.category,
-                    annotator=options.annotator or "",
-                    created=_now(),
-                    tool="import",
-                    key="import",
-                )
-            )
+        if task.task in old or task.image not in targets:
+            tasks[task.task] = with_facts_of(task, old[task.task]) if task.task in old else task
+        else:  # the picture of an image whose tasks were made for its targets
+            same = {name: with_facts_of(replace(task, task=name), old[name]) for name in targets[task.image]}
+            tasks |= same
+        if label is not None:
+            drawings.append(replace(label, annotator=options.annotator or "", created=_now()))
         progress(1)
     _refuse_faults(drawings, tasks, "the source")
     return tasks, [drawings] if tasks else []
+
+
+def _targets_of_images(tasks: Iterable[AnnotationTask]) -> dict[str, list[str]]:
+    """List the tasks of each image that are named otherwise than the image."""
+    targets: dict[str, list[str]] = defaultdict(list)
+    for task in tasks:
+        if task.task != task.image:
+            targets[task.image].append(task.task)
+    return targets
 
 
 def _move_in(workspace: Workspace, tasks: Mapping[str, AnnotationTask], scratch: Path) -> None:
@@ -176,17 +189,12 @@ def _move_in(workspace: Workspace, tasks: Mapping[str, AnnotationTask], scratch:
         return
     images = workspace.root / "images"
     images.mkdir(exist_ok=True)
-    before = {
-        name: workspace.tasks[name].picture
-        for name in tasks
-        if is_workspace(workspace.root) and name in workspace.tasks
-    }
-    for task in tasks.values():
-        (scratch / task.picture).replace(images / task.picture)
+    before = {task.picture for task in workspace.tasks.values()} if is_workspace(workspace.root) else set()
+    for picture in {task.picture for task in tasks.values()}:
+        (scratch / picture).replace(images / picture)
     workspace.add_tasks(tasks.values())
-    for name, picture in before.items():
-        if picture != tasks[name].picture:
-            (images / picture).unlink(missing_ok=True)
+    for picture in before - {task.picture for task in workspace.tasks.values()}:
+        (images / picture).unlink(missing_ok=True)
 
 
 def _masks_of(path: Path, tasks: Mapping[str, AnnotationTask], options: ImportOptions) -> Reading:
@@ -287,4 +295,8 @@ def _of_record(split: str, record: Record) -> Arrival:
         answers=record.answers,
         **{fact: getattr(record, fact) for fact in OPTIONAL_FACTS},
     )
-    return task, record.image, mask_of(record.mask, Path(name))
+    label = draw(name, mask_of(record.mask, Path(name)), task.category, tool="import", key="import")
+    if record.targets is not None:
+        targets = [encode_mask(mask_of(target, Path(name))) for target in record.targets]
+        label = replace(label, targets=targets)
+    return replace(task, separate=record.targets is not None), record.image, label

@@ -123,7 +123,14 @@ class Server:
     projects: dict[str, int]
 
 
-_TOGETHER = (("questions", "answers", "reasoning_type", "unseen"), ("category",), ("source",))
+_TOGETHER = (
+    ("questions", "answers", "reasoning_type", "unseen"),
+    ("category",),
+    ("source",),
+    ("target",),
+    ("separate",),
+    ("origin",),
+)
 _OF_THE_SIZE = (("ground_resolution",), ("transform", "crs"))
 """Groups of facts, each known if its first fact is. The later ones depend on the size of the image."""
 
