@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from earthreason.predictors import Saliency
 
 FAMILIES = {"sam": ("SamModel", "SamProcessor"), "sam2": ("Sam2Model", "Sam2Processor")}
 """Classes of transformers, by the name on the command line."""
+_TITLES = {"sam": "SAM", "sam2": "SAM 2"}
 KEPT = 8
 """Embeddings kept; those of one picture take 4 MB (SAM) or 17 MB (SAM 2)."""
 _COMPONENTS = 8
@@ -50,16 +52,18 @@ class SegmentAnything:
             found = transformers.AutoConfig.from_pretrained(folder).model_type
             if found.removesuffix("_video") != family:
                 raise EarthReasonError(f"{folder} has weights of {found}, not of {family}; use --model {found}")
+            if family == "sam2" and find_spec("torchvision") is None:
+                raise EarthReasonError("SAM 2 needs torchvision; pip install -e '.[sam2]' in the checkout")
             self._torch = torch
             self._model = getattr(transformers, model).from_pretrained(folder).eval().to(device)
             self._processor = getattr(transformers, processor).from_pretrained(folder)
         except ImportError as error:
-            raise EarthReasonError(f"{family} needs {error.name}; pip install -e '.[baselines]'") from None
+            raise EarthReasonError(f"{_TITLES[family]} needs {error.name}; pip install -e '.[baselines]'") from None
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             if isinstance(error, EarthReasonError):
                 raise
             reason = str(error).splitlines()[0]
-            raise EarthReasonError(f"no {family} weights at {folder} ({reason}); grabcut needs none") from None
+            raise EarthReasonError(f"no {_TITLES[family]} weights at {folder} ({reason}); grabcut needs none") from None
         self.family, self._device = family, device
         self._start = Saliency()
         self._kept: Recent[_Encoded] = Recent(KEPT)

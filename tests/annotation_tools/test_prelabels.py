@@ -13,6 +13,7 @@ from annotation_tools.prelabels import prelabel
 from annotation_tools.workspace import Workspace
 from earthreason.errors import EarthReasonError
 
+from .assist.tiny import tiny_sam, tiny_sam2
 from .conftest import box, import_images
 
 
@@ -118,7 +119,7 @@ def test_the_workspace_is_free_while_the_command_runs(workspace, monkeypatch):
 
 def test_boxes_of_components_are_the_largest_first():
     mask = box((20, 20), 0, 0, 2, 2) | box((20, 20), 5, 6, 15, 18)
-    assert component_boxes(mask) == [[6, 5, 18, 15], [0, 0, 2, 2]]
+    assert component_boxes(mask) == [(6, 5, 18, 15), (0, 0, 2, 2)]
 
 
 @pytest.mark.parametrize(
@@ -134,33 +135,8 @@ def test_helpers_that_cannot_be_built_say_why(name, checkpoint, message):
         build_model(name, checkpoint, "cpu")
 
 
-def test_sam_of_any_size_runs_from_a_folder(bright_square, tmp_path):
-    torch = pytest.importorskip("torch", reason="the baselines extra is not installed")
-    from transformers import SamConfig, SamImageProcessor, SamModel, SamProcessor
-    from transformers.models.sam.configuration_sam import SamMaskDecoderConfig, SamPromptEncoderConfig, SamVisionConfig
-
-    torch.manual_seed(0)
-    vision = SamVisionConfig(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        image_size=64,
-        patch_size=16,
-        output_channels=16,
-        mlp_dim=16,
-        num_pos_feats=8,
-        global_attn_indexes=[0],
-        window_size=2,
-    )
-    prompt = SamPromptEncoderConfig(hidden_size=16, image_size=64, patch_size=16)
-    decoder = SamMaskDecoderConfig(
-        hidden_size=16, mlp_dim=16, num_hidden_layers=1, num_attention_heads=2, iou_head_hidden_dim=16
-    )
-    config = SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)
-    SamModel(config).save_pretrained(tmp_path / "sam")
-    SamProcessor(SamImageProcessor(size={"longest_edge": 64}, pad_size={"height": 64, "width": 64})).save_pretrained(
-        tmp_path / "sam"
-    )
+@pytest.mark.parametrize(("name", "make"), [("sam", tiny_sam), ("sam2", tiny_sam2)])
+def test_sam_of_any_size_runs_from_a_folder(bright_square, tmp_path, name, make):
     workspace, _ = bright_square
-    found = prelabel(workspace, build_model("sam", str(tmp_path / "sam"), "cpu"), "sam")
+    found = prelabel(workspace, build_model(name, str(make(tmp_path / "weights")), "cpu"), name)
     assert found["s"].mask.shape == (120, 160)
