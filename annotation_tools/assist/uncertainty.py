@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from annotation_tools.drawing import Drawing
 from annotation_tools.workspace import Workspace

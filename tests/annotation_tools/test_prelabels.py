@@ -4,11 +4,11 @@ from filelock import FileLock
 from PIL import Image
 from typer.testing import CliRunner
 
-from annotation_tools.cli import app
-from annotation_tools.drawing import draw
 from annotation_tools.assist.grabcut import GrabCut
 from annotation_tools.assist.models import build_model
 from annotation_tools.assist.sam import component_boxes
+from annotation_tools.cli import app
+from annotation_tools.drawing import draw
 from annotation_tools.prelabels import prelabel
 from annotation_tools.workspace import Workspace
 from earthreason.errors import EarthReasonError
