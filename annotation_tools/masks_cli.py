@@ -188,7 +188,7 @@ def start(
     """
     from tqdm import tqdm
 
-    from annotation_tools.assist.connect import LOCAL_MODELS, check_address, connect_assist
+    from annotation_tools.assist.connect import check_address, connect_assist, settings_for
     from annotation_tools.labelstudio.project import LOCAL, push_project
 
     workspace = Workspace.open(work)
@@ -196,7 +196,7 @@ def start(
     if queue and not only:
         raise EarthReasonError(f"{work}: no image is waiting for a third person; run `adjudicate` first")
     assist = assist and check_address(assist)
-    with _server(workspace, url, token, host, port, LOCAL_MODELS if assist else None) as (client, login):
+    with _server(workspace, url, token, host, port, settings_for(assist) if assist else None) as (client, login):
         shown = len(workspace.tasks) if only is None else len(only)
         with tqdm(total=shown, unit="task", desc="adding", leave=False) as bar, workspace.changing():
             pushed = push_project(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 from annotation_tools.labelstudio.client import LabelStudioClient
@@ -9,8 +11,14 @@ from annotation_tools.labelstudio.config import with_click_tools
 from earthreason.errors import EarthReasonError
 
 TITLE = "EarthReason assist"
-LOCAL_MODELS = {"ML_BLOCK_LOCAL_IP": "false"}
-"""Environment of a Label Studio that may use models on its own machine, which it refuses otherwise."""
+_RESERVED = (
+    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
+    *("192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
+    *("224.0.0.0/4", "240.0.0.0/4", "::/128", "::1/128", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96"),
+    *("64:ff9b:1::/48", "100::/64", "2001::/32", "2001:20::/28", "2001:db8::/32", "2002::/16", "fc00::/7"),
+    *("fe80::/10", "ff00::/8"),
+)
+"""Networks of IANA's registries for special purposes, which Label Studio does not connect to by default."""
 
 
 def check_address(url: str) -> str:
@@ -29,6 +37,28 @@ def check_address(url: str) -> str:
     if "@" in parts.netloc:
         raise EarthReasonError("--assist: leave out user name and password, and give the access key with --assist-key")
     return url.rstrip("/")
+
+
+def settings_for(url: str) -> dict[str, str]:
+    """Return the environment of a Label Studio that may reach an assist at this address.
+
+    Label Studio refuses models and their webhooks in reserved networks. The network of the assist is allowed; all
+    other reserved ones stay refused.
+
+    Raises:
+        EarthReasonError: the host name is unknown.
+    """
+    host = str(urlsplit(url).hostname)
+    try:
+        address = ip_address(socket.gethostbyname(host))
+    except OSError as error:
+        raise EarthReasonError(f"--assist {url}: {host} is unknown ({error})") from None
+    refused = [name for name in _RESERVED if address not in ip_network(name)]
+    return {
+        "ML_BLOCK_LOCAL_IP": "false",
+        "USE_DEFAULT_BANNED_SUBNETS": "false",
+        "USER_ADDITIONAL_BANNED_SUBNETS": ",".join(refused),
+    }
 
 
 def connect_assist(client: LabelStudioClient, project: int, url: str, key: str | None = None) -> int:

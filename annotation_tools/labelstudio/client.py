@@ -206,7 +206,7 @@ class LabelStudioClient:
             if "reserved network address" in str(error):
                 raise LabelStudioError(
                     f"{self.url} refuses models at private addresses such as {url}; its administrator can allow them "
-                    "with ML_BLOCK_LOCAL_IP=false in its environment"
+                    "with ML_BLOCK_LOCAL_IP=false and USE_DEFAULT_BANNED_SUBNETS=false in its environment"
                 ) from None
             raise
         return known

@@ -10,7 +10,7 @@ import uvicorn
 from PIL import Image
 
 from annotation_tools.assist.assistant import Assistant
-from annotation_tools.assist.connect import LOCAL_MODELS, connect_assist
+from annotation_tools.assist.connect import connect_assist, settings_for
 from annotation_tools.assist.models import build_model
 from annotation_tools.assist.server import create_app
 from annotation_tools.assist.subjects import ServerSubjects, WorkspaceSubjects
@@ -40,7 +40,7 @@ def server(tmp_path_factory):
     if program is None:
         pytest.skip(f"no Label Studio in {environment_folder()}; `python -m annotation_tools masks install`")
     folder = tmp_path_factory.mktemp("label-studio-assist")
-    with local_server(program, folder, "127.0.0.1", free_port(), LOCAL_MODELS) as running:
+    with local_server(program, folder, "127.0.0.1", free_port(), settings_for("http://127.0.0.1")) as running:
         yield running
 
 
@@ -113,7 +113,7 @@ def test_a_label_studio_that_refuses_private_addresses_says_how_to_allow_them(la
     with LabelStudioClient(label_studio.url, label_studio.login.token) as client:
         project = push_project(client, workspace, LOCAL, ["pond"]).project
         assistant = Assistant(build_model("grabcut", None, "cpu"), "grabcut", WorkspaceSubjects(workspace))
-        with serving(assistant) as url, pytest.raises(LabelStudioError, match="ML_BLOCK_LOCAL_IP=false"):
+        with serving(assistant) as url, pytest.raises(LabelStudioError, match="USE_DEFAULT_BANNED_SUBNETS=false"):
             connect_assist(client, project, url)
 
 
