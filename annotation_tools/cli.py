@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from annotation_tools import masks_cli
+from annotation_tools import assist_cli, masks_cli
 from annotation_tools.workspace import Workspace
 from earthreason.cli.app import guard, make_app, report_json, stdout
 from earthreason.cli.options import JsonOption
@@ -15,6 +15,7 @@ from earthreason.errors import EarthReasonError, UnknownNameError
 
 app = make_app("python -m annotation_tools", "Draw masks and review questions.")
 app.add_typer(masks_cli.app, name="masks")
+app.command()(assist_cli.assist)
 _LISTED = 10
 ReviewFolder = Annotated[Path, typer.Argument(metavar="REVIEW", help="Folder of a review.")]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -73,6 +73,13 @@ def start(
     restore_config: Annotated[
         bool, typer.Option("--restore-config", help="Restore the labelling configuration if it was edited.")
     ] = False,
+    assist: Annotated[
+        str | None, typer.Option("--assist", help="Address of a running `assist`, which answers clicks with masks.")
+    ] = None,
+    assist_key: Annotated[
+        str | None,
+        typer.Option("--assist-key", envvar="EARTHREASON_ASSIST_KEY", help="Access key of the assist, if it has one."),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address that the local server listens on.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", min=1, max=65535, help="Port that the local server listens on.")
@@ -86,13 +93,15 @@ def start(
     """
     from tqdm import tqdm
 
+    from annotation_tools.assist.connect import check_address, connect_assist, settings_for
     from annotation_tools.labelstudio.project import LOCAL, Wishes, push_project
 
     workspace = Workspace.open(work)
     only = [name for name, entry in workspace.consensus().items() if not entry.settled] if queue else None
     if queue and not only:
         raise EarthReasonError(f"{work}: no image is waiting for a third person; run `adjudicate` first")
-    with _server(workspace, url, token, host, port) as (client, login):
+    assist = assist and check_address(assist)
+    with _server(workspace, url, token, host, port, settings_for(assist) if assist else None) as (client, login):
         shown = len(workspace.tasks) if only is None else len(only)
         with tqdm(total=shown, unit="task", desc="adding", leave=False) as bar, workspace.changing():
             pushed = push_project(
@@ -109,6 +118,9 @@ def start(
         )
         for change in pushed.changes:
             console.print(change, soft_wrap=True, markup=False)
+        if assist:
+            connect_assist(client, pushed.project, assist, assist_key)
+            console.print(f"clicks are answered by {assist}: switch on Auto-Annotation below the image", soft_wrap=True)
         console.print(f"annotators create accounts at {client.invite_url()}", soft_wrap=True, markup=False)
         if login is None:
             console.print(f"afterwards: python -m annotation_tools masks collect {work} --url {url}", soft_wrap=True)
@@ -130,7 +142,12 @@ def _until_interrupted() -> None:
 
 @contextmanager
 def _server(
-    workspace: Workspace, url: str | None, token: str | None, host: str, port: int
+    workspace: Workspace,
+    url: str | None,
+    token: str | None,
+    host: str,
+    port: int,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[LabelStudioClient, str | None]]:
     """Connect to the team's server, or to a local one that runs until the block ends; yield client and login."""
     from annotation_tools.labelstudio.client import LabelStudioClient
@@ -149,7 +166,7 @@ def _server(
     stderr().print("starting Label Studio; the first start takes longer because it creates the database")
     folder = workspace.root.resolve() / "label-studio"
     with (
-        local_server(program, folder, host, port) as running,
+        local_server(program, folder, host, port, settings) as running,
         LabelStudioClient(running.url, running.login.token) as client,
     ):
         yield client, f"{running.login.email}, password {running.login.password}"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from annotation_tools import labelstudio_cli
+from annotation_tools import assist_cli, labelstudio_cli
 from annotation_tools.labelstudio_cli import RepairOption
 from annotation_tools.labelstudio_cli import WorkArgument as WorkArgument  # for the other commands
 from annotation_tools.workspace import Workspace
@@ -121,41 +121,7 @@ def _bands(text: str | None) -> tuple[int, int, int] | None:
     return red, green, blue
 
 
-@app.command()
-def prelabel(
-    work: WorkArgument,
-    model: Annotated[
-        str,
-        typer.Option("--model", help="Model to run: superpixels, grabcut, sam, a model of baselines, or MODULE:CLASS."),
-    ] = "grabcut",
-    checkpoint: Annotated[
-        str | None, typer.Option("--checkpoint", help="Folder or Hub id of the weights, for models that need them.")
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "cpu",
-    question: Annotated[
-        str | None,
-        typer.Option("--question", help="Question asked about every image.", show_default="each task's first"),
-    ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace existing pre-annotations.")] = False,
-) -> None:
-    """Predict masks for people to correct. After an interruption, run it again to continue.
-
-    Example: python -m annotation_tools masks prelabel work --model grabcut
-    """
-    from tqdm import tqdm
-
-    from annotation_tools.prelabels import build_helper
-    from annotation_tools.prelabels import prelabel as run_prelabel
-
-    workspace = Workspace.open(work)
-    helper = build_helper(model, checkpoint, device)
-    with tqdm(total=len(workspace.tasks), unit="image", desc=model) as bar:
-        results = run_prelabel(workspace, helper, model, question, replace, progress=bar.update)
-    empty = sum(drawing.is_empty for drawing in results.values())
-    summary = f"{len(results)} pre-annotations by {model}, {empty} of them empty"
-    kept = len(workspace.tasks) - len(results)
-    stays = f"; {kept} images keep the masks they had (use --replace to replace them)" if kept else ""
-    stdout().print(f"{work}: {summary}{stays}", soft_wrap=True)
+app.command()(assist_cli.prelabel)
 
 
 app.command()(labelstudio_cli.install)

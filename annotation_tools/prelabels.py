@@ -1,136 +1,28 @@
-"""Predict pre-annotations: with any `Predictor`, with SAM, or with helpers that need no weights."""
+"""Predict pre-annotations, and compare them with another model's masks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import groupby
 
 import numpy as np
 from PIL import Image
 
+from annotation_tools.assist.models import QUESTION_BLIND
+from annotation_tools.assist.subjects import question_of
+from annotation_tools.assist.uncertainty import Comparison, add_comparisons, comparisons, disagreement
 from annotation_tools.drawing import Drawing
 from annotation_tools.workspace import AnnotationTask, Workspace
 from earthreason.errors import EarthReasonError
-from earthreason.masks.grids import nearest_indices
 from earthreason.masks.rle import encode_mask
 from earthreason.predictions.predict import predict_samples
-from earthreason.predictors import Saliency
 from earthreason.types import Prediction, Predictor, Sample
 
 KEPT_EVERY = 20.0
 """Seconds between saves, so that a killed run loses no more predictions."""
-_SIDE = 512
-"""Longest side in pixels of the copy that GrabCut works on, because its time grows with their number."""
-_ROUNDS = 4
-_COMPONENTS = 8
-_ASK = "Where is what stands out from its surroundings?"
-
-
-class GrabCut:
-    """Salient superpixels with outlines refined by GrabCut (Rother et al., SIGGRAPH 2004; OpenCV)."""
-
-    def __init__(self) -> None:
-        self._start = Saliency()
-
-    def predict(self, images: list[Image.Image], questions: list[str]) -> list[np.ndarray | None]:
-        return [
-            None if mask is None else self._refine(image, mask)
-            for image, mask in zip(images, self._start.predict(images, questions), strict=True)
-        ]
-
-    def _refine(self, image: Image.Image, mask: np.ndarray) -> np.ndarray | None:
-        import cv2
-
-        small = image.convert("RGB")
-        small.thumbnail((_SIDE, _SIDE))
-        seed = _resized(mask, small.height, small.width)
-        if not seed.any() or seed.all():
-            return mask
-        labels = np.where(seed, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8, order="C")
-        background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
-        pixels = np.asarray(small)[..., ::-1].copy()  # OpenCV expects BGR
-        cv2.setRNGSeed(0)
-        cv2.grabCut(pixels, labels, (0, 0, 0, 0), background, foreground, _ROUNDS, cv2.GC_INIT_WITH_MASK)
-        marked = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-        return _resized(marked, *mask.shape) if marked.any() else None
-
-
-class SegmentAnything:
-    """SAM (Kirillov et al., 2023) through transformers, prompted with the boxes of salient regions."""
-
-    def __init__(self, folder: str) -> None:
-        """Load weights in transformers format from a folder, or from the Hub if it is reachable.
-
-        Raises:
-            EarthReasonError: there are no weights, or torch or transformers is not installed.
-        """
-        try:
-            import torch
-            from transformers import SamModel, SamProcessor
-
-            self._torch = torch
-            self._model = SamModel.from_pretrained(folder).eval()
-            self._processor = SamProcessor.from_pretrained(folder)
-        except ImportError as error:
-            raise EarthReasonError(f"SAM needs {error.name}; pip install -e '.[baselines]'") from None
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise EarthReasonError(f"no SAM weights at {folder} ({reason}); grabcut needs none") from None
-        self._start = Saliency()
-
-    def predict(self, images: list[Image.Image], questions: list[str]) -> list[np.ndarray | None]:
-        seeds = self._start.predict(images, questions)
-        return [
-            None if seed is None else self._cut(image.convert("RGB"), seed)
-            for image, seed in zip(images, seeds, strict=True)
-        ]
-
-    def _cut(self, image: Image.Image, seed: np.ndarray) -> np.ndarray | None:
-        boxes = component_boxes(seed)
-        inputs = self._processor(image, input_boxes=[boxes], return_tensors="pt")
-        with self._torch.inference_mode():
-            outputs = self._model(**inputs, multimask_output=False)
-        masks = self._processor.post_process_masks(
-            outputs.pred_masks, inputs["original_sizes"], inputs["reshaped_input_sizes"]
-        )[0]  # (boxes, 1, height, width)
-        mask = np.asarray(masks.squeeze(1).numpy().any(axis=0), bool)
-        return mask if mask.any() else None
-
-
-def component_boxes(mask: np.ndarray) -> list[list[float]]:
-    """Return left, top, right and bottom of the largest connected components of a (height, width) bool mask."""
-    from skimage.measure import label, regionprops
-
-    parts = sorted(regionprops(label(mask)), key=lambda part: -part.area)[:_COMPONENTS]
-    return [[float(x1), float(y1), float(x2), float(y2)] for y1, x1, y2, x2 in (part.bbox for part in parts)]
-
-
-def _resized(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    rows, columns = nearest_indices(mask.shape[0], height), nearest_indices(mask.shape[1], width)
-    return mask[rows][:, columns]
-
-
-HELPERS: dict[str, Callable[[], Predictor]] = {"superpixels": Saliency, "grabcut": GrabCut}
-"""Predictors that need no weights."""
-
-
-def build_helper(name: str, checkpoint: str | None, device: str) -> Predictor:
-    """Build a predictor: a helper, `sam`, a model of `python -m baselines`, or your own class as MODULE:CLASS.
-
-    Raises:
-        EarthReasonError: the name is unknown, or the predictor cannot be built.
-    """
-    if name in HELPERS:
-        return HELPERS[name]()
-    if name == "sam":
-        if checkpoint is None:
-            raise EarthReasonError("sam needs --checkpoint, a folder with SAM weights in transformers format")
-        return SegmentAnything(checkpoint)
-    from baselines.registry import PredictorOptions, build_predictor, check_model
-
-    check_model(name, also=(*HELPERS, "sam"))
-    return build_predictor(name, PredictorOptions(checkpoint=checkpoint, device=device))
+Progress = Callable[[int], object]
 
 
 def prelabel(
@@ -140,7 +32,7 @@ def prelabel(
     question: str | None = None,
     replace: bool = False,
     batch_size: int = 4,
-    progress: Callable[[int], object] = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> dict[str, Drawing]:
     """Predict masks and store them as pre-annotations; return the new ones.
 
@@ -151,35 +43,132 @@ def prelabel(
         workspace: workspace with the tasks.
         predictor: predictor of the masks.
         name: name of the model, stored as the tool.
-        question: question for every image; None for each task's first question.
+        question: question for every task; None for each task's first one, or one about its target.
         replace: whether to replace existing pre-annotations, such as imported masks.
-        batch_size: images per call.
-        progress: called with 1 for each image.
+        batch_size: tasks per call.
+        progress: called with 1 for each task.
 
     Raises:
         EarthReasonError: the predictor returned a mask of another size.
     """
-    before, kept, coming = workspace.prelabels(), dict[str, Drawing](), dict[str, Drawing]()
-    waiting = [task for name, task in workspace.tasks.items() if replace or name not in before]
-    samples = (_sample_of(task, workspace, question) for task in waiting)
-    began = time.monotonic()
-    try:
-        for prediction in predict_samples(predictor, samples, batch_size=batch_size):
-            task = workspace.tasks[prediction.sample_id]
-            coming[task.task] = _drawing_of(prediction, task, name)
-            if time.monotonic() - began > KEPT_EVERY:
-                kept |= _keep(workspace, coming, replace)
-                coming, began = {}, time.monotonic()
-            progress(1)
-    finally:
-        kept |= _keep(workspace, coming, replace)
+    before, kept = workspace.prelabels(), dict[str, Drawing]()
+    waiting = [task for task_id, task in workspace.tasks.items() if replace or task_id not in before]
+
+    def keep(drawings: dict[str, Drawing]) -> None:
+        kept.update(_keep(workspace, drawings, replace))
+
+    _predict(workspace, predictor, name, waiting, question, batch_size, keep, progress)
     return kept
 
 
-def _sample_of(task: AnnotationTask, workspace: Workspace, question: str | None) -> Sample:
-    image = Image.open(workspace.picture(task.task)).convert("RGB")
-    unknown = np.broadcast_to(np.False_, (task.height, task.width))
-    return Sample(task.task, image, unknown, [question or (task.questions[0] if task.questions else _ASK)])
+def compare(
+    workspace: Workspace,
+    predictor: Predictor,
+    name: str,
+    question: str | None = None,
+    replace: bool = False,
+    batch_size: int = 4,
+    progress: Progress = lambda _: None,
+) -> dict[str, float]:
+    """Predict masks with another model, and store 1 - IoU with the pre-annotations as the tasks' uncertainty.
+
+    The pre-annotations stay. Tasks whose pre-annotation was already compared with this model are left out, so that an
+    interrupted run continues.
+
+    Args:
+        workspace: workspace with pre-annotations.
+        predictor: predictor of the other masks.
+        name: name of the other model.
+        question: question for every task; None for each task's first one, or one about its target.
+        replace: whether to compare again what was compared.
+        batch_size: tasks per call.
+        progress: called with 1 for each task.
+
+    Returns:
+        The uncertainty of the tasks compared now, from 0 to 1.
+
+    Raises:
+        EarthReasonError: no task has a pre-annotation, or the predictor returned a mask of another size.
+    """
+    prelabels, known = workspace.prelabels(), comparisons(workspace)
+    if not prelabels:
+        raise EarthReasonError(f"{workspace.root}: there are no pre-annotations to compare with; run `masks prelabel`")
+    done = {
+        task: entry.models[-1:] == [name] and entry.prelabel == prelabels[task].fingerprint
+        for task, entry in known.items()
+        if task in prelabels
+    }
+    waiting = [task for t, task in workspace.tasks.items() if t in prelabels and (replace or not done.get(t))]
+    found: dict[str, float] = {}
+
+    def keep(drawings: dict[str, Drawing]) -> None:
+        new = {
+            task: Comparison(
+                disagreement(prelabels[task], drawing), [prelabels[task].tool, name], prelabels[task].fingerprint
+            )
+            for task, drawing in drawings.items()
+        }
+        with workspace.changing():
+            add_comparisons(workspace, new)
+        found.update({task: entry.uncertainty for task, entry in new.items()})
+
+    _predict(workspace, predictor, name, waiting, question, batch_size, keep, progress)
+    return found
+
+
+def shared_pictures(workspace: Workspace) -> int:
+    """Count the tasks that share their picture with another one."""
+    pictures = [task.picture for task in workspace.tasks.values()]
+    return sum(len(list(group)) for group in _several(sorted(pictures)))
+
+
+def _several(pictures: list[str]) -> Iterator[list[str]]:
+    groups = (list(group) for _, group in groupby(pictures))
+    return (group for group in groups if len(group) > 1)
+
+
+def _predict(
+    workspace: Workspace,
+    predictor: Predictor,
+    name: str,
+    tasks: list[AnnotationTask],
+    question: str | None,
+    batch_size: int,
+    keep: Callable[[dict[str, Drawing]], None],
+    progress: Progress,
+) -> None:
+    """Predict tasks grouped by picture, and hand the drawings over every `KEPT_EVERY` seconds and at the end.
+
+    A model that does not read the question is asked once per picture; others find the same picture in a row, so that
+    those that keep its embedding encode it once.
+    """
+    by_picture: dict[str, list[AnnotationTask]] = {}
+    for task in tasks:
+        by_picture.setdefault(task.picture, []).append(task)
+    blind = isinstance(predictor, QUESTION_BLIND)
+    groups = {several[0].task: several for several in by_picture.values()}
+    asked = [several[0] for several in groups.values()] if blind else [t for group in groups.values() for t in group]
+    coming: dict[str, Drawing] = {}
+    began = time.monotonic()
+    try:
+        for prediction in predict_samples(predictor, _samples(workspace, asked, question), batch_size=batch_size):
+            same = groups[prediction.sample_id] if blind else [workspace.tasks[prediction.sample_id]]
+            coming |= {task.task: _drawing_of(prediction, task, name) for task in same}
+            if time.monotonic() - began > KEPT_EVERY:
+                keep(coming)
+                coming, began = {}, time.monotonic()
+            progress(len(same))
+    finally:
+        keep(coming)
+
+
+def _samples(workspace: Workspace, tasks: Iterable[AnnotationTask], question: str | None) -> Iterator[Sample]:
+    for _, several in groupby(tasks, key=lambda task: task.picture):
+        image: Image.Image | None = None
+        for task in several:
+            image = image or Image.open(workspace.picture(task.task)).convert("RGB")
+            unknown = np.broadcast_to(np.False_, (task.height, task.width))
+            yield Sample(task.task, image, unknown, [question or question_of(task)])
 
 
 def _drawing_of(prediction: Prediction, task: AnnotationTask, tool: str) -> Drawing:

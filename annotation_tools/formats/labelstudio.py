@@ -28,6 +28,8 @@ from earthreason.masks.rle import decode_rle
 
 IMAGE, BRUSH, POLYGON, WAND, CATEGORY = "image", "brush", "polygon", "wand", "category"
 """Names of the object and the controls in the labelling configuration of `labelstudio/config.py`."""
+CLICK, BOX = "assist_click", "assist_box"
+"""Names of the controls whose points and boxes ask a model for a mask; they mark nothing themselves."""
 LABELS = (BRUSH, POLYGON)
 """Labels of shapes. The category is a choice made once per image, so shapes cannot disagree on it."""
 REGION = "target-"
@@ -239,6 +241,8 @@ def entry_of_results(
         where = f"{place}, region {number}"
         if not isinstance(result, dict) or not isinstance(result.get("value") or {}, dict):
             raise DataFormatError(f"{where}: is not a result of Label Studio")
+        if result.get("from_name") in (CLICK, BOX):
+            continue
         kind, value = str(result.get("type")), result.get("value") or {}
         if kind == "choices":
             chosen = _names(value, "choices", where)

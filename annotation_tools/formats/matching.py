@@ -101,13 +101,13 @@ class Images:
             DataFormatError: several images fit equally well; names them.
         """
         plain = [(name, PurePosixPath(path)) for name in names if (path := plain_path(name))]
-        for name, path in plain:
+        for stated, path in plain:
             if found := self._of_path(path):
-                return _only(found, name, place), True
+                return _only(found, stated, place), True
         for of in (self._of_name, self._of_stem, self._of_recorded):
-            for name, path in plain:
+            for stated, path in plain:
                 if found := of(path):
-                    return _only(found, name, place), False
+                    return _only(found, stated, place), False
         return None
 
     def _of_path(self, path: PurePosixPath) -> set[str]:

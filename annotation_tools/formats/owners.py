@@ -48,7 +48,7 @@ def split_by_task(
         return owner or (next(iter(alone)) if len(alone) == 1 else None)
 
     found = [owner_of(mark.label, owner) for mark, owner in zip(image.marks, owners, strict=True)]
-    parts = []
+    parts: list[AnnotatedImage] = []
     for task in (*named, None):
         marks = tuple(mark for mark, owner in zip(image.marks, found, strict=True) if owner == task)
         says_empty = image.says_empty if task is None else task in empty

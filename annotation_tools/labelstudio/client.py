@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx
 
 from annotation_tools.images import suffix_of_content
 from earthreason.data.pictures import untagged
-from earthreason.errors import EarthReasonError
+from earthreason.errors import DataFormatError, EarthReasonError
 
 _PAGE = 50
 _TIMEOUT = 120.0
 _REFRESH = "/api/token/refresh"
+_FILES = "/data/"
 _MEDIA = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
@@ -194,6 +197,90 @@ class LabelStudioClient:
             if seen >= answer["total"] or not answer["tasks"]:
                 return
             page += 1
+
+    def connect_model(self, project: int, url: str, title: str, key: str | None = None) -> int:
+        """Add an ML backend for interactive use to a project, or update the one with this title; return its ID.
+
+        Args:
+            project: project ID.
+            url: address of the backend, as the server reaches it.
+            title: name of the backend.
+            key: password for the backend; None for none.
+
+        Raises:
+            LabelStudioError: the server cannot reach the backend, or may not.
+        """
+        body: dict[str, Any] = {"project": project, "url": url, "title": title, "is_interactive": True}
+        if key is not None:
+            body |= {"auth_method": "BASIC_AUTH", "basic_auth_user": "assist", "basic_auth_pass": key}
+        else:
+            body["auth_method"] = "NONE"
+        there = self.call("GET", "/api/ml/", params={"project": project})
+        known = next((int(backend["id"]) for backend in there if backend["title"] == title), None)
+        try:
+            if known is None:
+                return int(self.call("POST", "/api/ml/", json=body)["id"])
+            self.call("PATCH", f"/api/ml/{known}", json=body)
+        except LabelStudioError as error:
+            if "reserved network address" in str(error):
+                raise LabelStudioError(
+                    f"{self.url} refuses models at private addresses such as {url}; its administrator can allow them "
+                    "with ML_BLOCK_LOCAL_IP=false and USE_DEFAULT_BANNED_SUBNETS=false in its environment"
+                ) from None
+            raise
+        return known
+
+    def download(self, address: str, longest: int) -> bytes:
+        """Fetch a file that the server keeps for its tasks.
+
+        Args:
+            address: its URL in a task, on this server.
+            longest: largest size, bytes.
+
+        Raises:
+            DataFormatError: the address is not one of files on this server; nothing is fetched from elsewhere.
+            LabelStudioError: the file cannot be fetched, or is larger.
+        """
+        path = self._file_path(address)
+        with self._stream(path) as answer:
+            content = bytearray()
+            for part in answer.iter_bytes():
+                content += part
+                if len(content) > longest:
+                    raise LabelStudioError(f"{self.url}{path}: is larger than {longest >> 20} MiB")
+        return bytes(content)
+
+    @contextmanager
+    def _stream(self, path: str) -> Iterator[httpx.Response]:
+        try:
+            if self._token.count(".") == 2:
+                self.call("GET", "/api/current-user/whoami")  # exchanges an expired token
+            with self._http.stream("GET", path) as answer:
+                if not answer.is_success:
+                    raise LabelStudioError(f"{self.url}{path}: {answer.status_code} {answer.reason_phrase}")
+                yield answer
+        except httpx.TransportError as error:
+            raise LabelStudioError(f"{self.url}{path} cannot be fetched ({type(error).__name__})") from None
+
+    def _file_path(self, address: str) -> str:
+        """Return path and query of a file's URL on this server."""
+        try:
+            given, own = urlsplit(address), urlsplit(self.url)
+            same = (not given.netloc and not given.scheme) or _origin(given) == _origin(own)
+        except ValueError:
+            raise DataFormatError(f"{address}: not an address") from None
+        prefix = own.path.rstrip("/") if given.netloc else ""
+        path = given.path.removeprefix(prefix)
+        if not same or not path.startswith(_FILES) or ".." in unquote(path).split("/") or "\\" in unquote(path):
+            raise DataFormatError(
+                f"{address}: not a file kept by {self.url}; pictures elsewhere are not fetched. Name the workspace, "
+                "which has them"
+            )
+        return path + (f"?{given.query}" if given.query else "")
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _detail(answer: httpx.Response) -> str:

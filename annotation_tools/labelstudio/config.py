@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as Tree
 
 from annotation_tools.formats.base import NO_TARGET
-from annotation_tools.formats.labelstudio import BRUSH, CATEGORY, IMAGE, LABELS, POLYGON, UNNAMED, WAND
+from annotation_tools.formats.labelstudio import BOX, BRUSH, CATEGORY, CLICK, IMAGE, LABELS, POLYGON, UNNAMED, WAND
 from annotation_tools.formats.xml import parse_xml
 from earthreason.errors import DataFormatError, EarthReasonError
 
+_DRAWN = ("BrushLabels", "PolygonLabels", "MagicWand")
 _COLOUR = "#D627A0"
 _REQUIRED = {IMAGE: "Image", BRUSH: "BrushLabels", POLYGON: "PolygonLabels", CATEGORY: "Choices"}
 
@@ -106,3 +107,32 @@ def check_config(config: str, place: str) -> None:
         raise EarthReasonError(
             f"{place}: the labelling configuration was edited and lacks {', '.join(faults)}; {remedy}"
         )
+
+
+def with_click_tools(config: str) -> str:
+    """Add the tools for clicks and boxes that a model answers; return a configuration that has them unchanged.
+
+    They are shown only while "Auto-Annotation" is on. Brush, polygon and wand stay tools for people: without
+    `smart="false"` Label Studio would send each of their strokes to the model, too.
+
+    Raises:
+        EarthReasonError: the configuration cannot be read, or has no image.
+    """
+    root = parse_xml(config, "labelling configuration")
+    names = {element.get("name") for element in root.iter()}
+    if {CLICK, BOX} <= names:
+        return config
+    parents = {child: parent for parent in root.iter() for child in parent}
+    image = next((element for element in root.iter("Image") if element.get("name") == IMAGE), None)
+    if image is None or image not in parents:
+        raise EarthReasonError(f"the labelling configuration has no <Image name={IMAGE!r}>, so a model cannot help")
+    for element in root.iter():
+        if element.get("toName") == IMAGE and element.tag in _DRAWN:
+            element.set("smart", "false")
+    parent = parents[image]
+    place = list(parent).index(image)
+    for tag, name in (("Rectangle", BOX), ("KeyPoint", CLICK)):
+        if name not in names:
+            parent.insert(place, Tree.Element(tag, name=name, toName=IMAGE, smart="true", smartOnly="true"))
+    Tree.indent(root)
+    return Tree.tostring(root, encoding="unicode")

@@ -7,7 +7,7 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,7 +64,9 @@ def make_private(folder: Path) -> None:
 
 
 @contextmanager
-def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[Running]:
+def local_server(
+    program: Path, folder: Path, host: str, port: int, settings: Mapping[str, str] | None = None
+) -> Iterator[Running]:
     """Run Label Studio until the block ends.
 
     Args:
@@ -72,6 +74,7 @@ def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[
         folder: folder of database, uploads, login and log; other users of the machine lose access to it.
         host: address to listen on.
         port: port to listen on.
+        settings: further environment variables of Label Studio.
 
     Raises:
         EarthReasonError: the port is taken, or the server does not start; the message names the log.
@@ -102,7 +105,7 @@ def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[
             stdout=sink,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=_environment(folder, login),
+            env=_environment(folder, login) | dict(settings or {}),
             cwd=folder,
             start_new_session=True,
             umask=0o077,

@@ -4,12 +4,16 @@ from filelock import FileLock
 from PIL import Image
 from typer.testing import CliRunner
 
+from annotation_tools.assist.grabcut import GrabCut
+from annotation_tools.assist.models import build_model
+from annotation_tools.assist.sam import component_boxes
 from annotation_tools.cli import app
 from annotation_tools.drawing import draw
-from annotation_tools.prelabels import GrabCut, build_helper, component_boxes, prelabel
+from annotation_tools.prelabels import prelabel
 from annotation_tools.workspace import Workspace
 from earthreason.errors import EarthReasonError
 
+from .assist.tiny import tiny_sam, tiny_sam2
 from .conftest import box, import_images
 
 
@@ -28,7 +32,7 @@ def bright_square(tmp_path):
 @pytest.mark.parametrize(("name", "least"), [("superpixels", 0.7), ("grabcut", 0.95)])
 def test_helpers_find_what_stands_out(bright_square, name, least):
     workspace, truth = bright_square
-    prelabel(workspace, build_helper(name, None, "cpu"), name)
+    prelabel(workspace, build_model(name, None, "cpu"), name)
     found = workspace.prelabels()["s"]
     assert found.tool == name
     assert (found.mask & truth).sum() / (found.mask | truth).sum() > least
@@ -40,16 +44,16 @@ def test_a_flat_image_has_nothing_that_stands_out():
 
 def test_any_predictor_can_be_used(bright_square):
     workspace, _ = bright_square
-    prelabel(workspace, build_helper("everything", None, "cpu"), "everything")
+    prelabel(workspace, build_model("everything", None, "cpu"), "everything")
     assert workspace.prelabels()["s"].mask.all()
 
 
 def test_masks_that_are_there_to_be_corrected_stay_unless_replaced(bright_square):
     workspace, truth = bright_square
     workspace.write_prelabels({"s": draw("s", truth, "court", tool="import")})
-    assert prelabel(workspace, build_helper("everything", None, "cpu"), "everything") == {}
+    assert prelabel(workspace, build_model("everything", None, "cpu"), "everything") == {}
     assert workspace.prelabels()["s"].tool == "import"
-    prelabel(workspace, build_helper("everything", None, "cpu"), "everything", replace=True)
+    prelabel(workspace, build_model("everything", None, "cpu"), "everything", replace=True)
     assert workspace.prelabels()["s"].tool == "everything"
 
 
@@ -84,7 +88,7 @@ def test_an_interrupted_run_keeps_what_it_has_and_the_next_goes_on(workspace):
     with pytest.raises(KeyboardInterrupt):
         prelabel(workspace, Stopped(), "stopped", batch_size=1)
     assert set(workspace.prelabels()) == {"a", "b"}
-    assert set(prelabel(workspace, build_helper("everything", None, "cpu"), "everything")) == {"c", "d"}
+    assert set(prelabel(workspace, build_model("everything", None, "cpu"), "everything")) == {"c", "d"}
     assert workspace.prelabels()["a"].tool == "stopped"
 
 
@@ -107,7 +111,7 @@ def test_a_mask_that_came_while_it_ran_stays(workspace):
 
 
 def test_the_workspace_is_free_while_the_command_runs(workspace, monkeypatch):
-    monkeypatch.setattr("annotation_tools.prelabels.build_helper", lambda *_: Stopped(workspace))
+    monkeypatch.setattr("annotation_tools.assist.models.build_model", lambda *_: Stopped(workspace))
     done = CliRunner().invoke(app, ["masks", "prelabel", str(workspace.root)])
     assert done.exit_code == 0, done.output
     assert "4 pre-annotations by grabcut, 0 of them empty" in done.output
@@ -115,7 +119,7 @@ def test_the_workspace_is_free_while_the_command_runs(workspace, monkeypatch):
 
 def test_boxes_of_components_are_the_largest_first():
     mask = box((20, 20), 0, 0, 2, 2) | box((20, 20), 5, 6, 15, 18)
-    assert component_boxes(mask) == [[6, 5, 18, 15], [0, 0, 2, 2]]
+    assert component_boxes(mask) == [(6, 5, 18, 15), (0, 0, 2, 2)]
 
 
 @pytest.mark.parametrize(
@@ -128,36 +132,11 @@ def test_boxes_of_components_are_the_largest_first():
 )
 def test_helpers_that_cannot_be_built_say_why(name, checkpoint, message):
     with pytest.raises(EarthReasonError, match=message):
-        build_helper(name, checkpoint, "cpu")
+        build_model(name, checkpoint, "cpu")
 
 
-def test_sam_of_any_size_runs_from_a_folder(bright_square, tmp_path):
-    torch = pytest.importorskip("torch", reason="the baselines extra is not installed")
-    from transformers import SamConfig, SamImageProcessor, SamModel, SamProcessor
-    from transformers.models.sam.configuration_sam import SamMaskDecoderConfig, SamPromptEncoderConfig, SamVisionConfig
-
-    torch.manual_seed(0)
-    vision = SamVisionConfig(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        image_size=64,
-        patch_size=16,
-        output_channels=16,
-        mlp_dim=16,
-        num_pos_feats=8,
-        global_attn_indexes=[0],
-        window_size=2,
-    )
-    prompt = SamPromptEncoderConfig(hidden_size=16, image_size=64, patch_size=16)
-    decoder = SamMaskDecoderConfig(
-        hidden_size=16, mlp_dim=16, num_hidden_layers=1, num_attention_heads=2, iou_head_hidden_dim=16
-    )
-    config = SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder)
-    SamModel(config).save_pretrained(tmp_path / "sam")
-    SamProcessor(SamImageProcessor(size={"longest_edge": 64}, pad_size={"height": 64, "width": 64})).save_pretrained(
-        tmp_path / "sam"
-    )
+@pytest.mark.parametrize(("name", "make"), [("sam", tiny_sam), ("sam2", tiny_sam2)])
+def test_sam_of_any_size_runs_from_a_folder(bright_square, tmp_path, name, make):
     workspace, _ = bright_square
-    found = prelabel(workspace, build_helper("sam", str(tmp_path / "sam"), "cpu"), "sam")
+    found = prelabel(workspace, build_model(name, str(make(tmp_path / "weights")), "cpu"), name)
     assert found["s"].mask.shape == (120, 160)

@@ -1,0 +1,77 @@
+"""How uncertain the models are of each task, so that people can see the doubtful ones first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from annotation_tools.drawing import Drawing
+from annotation_tools.workspace import Workspace
+from earthreason.errors import DataFormatError
+from earthreason.files import write_text
+from earthreason.masks.rle import decode_rle
+
+UNCERTAINTY = "uncertainty.jsonl"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Masks of two models for a task.
+
+    Attributes:
+        uncertainty: 1 - IoU of the masks, 0 to 1.
+        models: names of the models.
+        prelabel: fingerprint of the pre-annotation that was compared.
+    """
+
+    uncertainty: float
+    models: list[str]
+    prelabel: str
+
+
+def disagreement(one: Drawing, other: Drawing) -> float:
+    """Return 1 - IoU of two masks of a task; 0 if neither marks a pixel."""
+    first, second = decode_rle(one.segmentation), decode_rle(other.segmentation)
+    union = int((first | second).sum())
+    return 0.0 if union == 0 else 1.0 - int((first & second).sum()) / union
+
+
+def uncertainty_of(workspace: Workspace) -> dict[str, float]:
+    """Read the uncertainty by task, from 0 to 1 (most uncertain); tasks that no models were compared on are left out.
+
+    Raises:
+        DataFormatError: the file is invalid.
+    """
+    found = comparisons(workspace)
+    return {task: found[task].uncertainty for task in workspace.tasks if task in found}
+
+
+def comparisons(workspace: Workspace) -> dict[str, Comparison]:
+    """Read the comparisons by task; empty if there were none.
+
+    Raises:
+        DataFormatError: the file is invalid.
+    """
+    path = workspace.root / UNCERTAINTY
+    found: dict[str, Comparison] = {}
+    if not path.is_file():
+        return found
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                row = json.loads(line)
+                task = str(row.pop("task"))
+                found[task] = Comparison(**row)
+                if not 0 <= found[task].uncertainty <= 1:
+                    raise ValueError(f"uncertainty {row['uncertainty']} is not from 0 to 1")
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
+    return found
+
+
+def add_comparisons(workspace: Workspace, new: Mapping[str, Comparison]) -> None:
+    """Store comparisons by task, replacing those of the same tasks; the caller holds the workspace's lock."""
+    merged = comparisons(workspace) | dict(new)
+    rows = ({"task": task} | asdict(comparison) for task, comparison in merged.items())
+    write_text(workspace.root / UNCERTAINTY, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
