@@ -154,7 +154,7 @@ def prelabel(
         question: question for every image; None for each task's first question.
         replace: whether to replace existing pre-annotations, such as imported masks.
         batch_size: images per call.
-        progress: called with 1 for each image.
+        progress: called with numbers of tasks, which add up to that of all.
 
     Raises:
         EarthReasonError: the predictor returned a mask of another size.
@@ -162,6 +162,7 @@ def prelabel(
     before, kept, coming = workspace.prelabels(), dict[str, Drawing](), dict[str, Drawing]()
     waiting = [task for name, task in workspace.tasks.items() if replace or name not in before]
     samples = (_sample_of(task, workspace, question) for task in waiting)
+    progress(len(workspace.tasks) - len(waiting))
     began = time.monotonic()
     try:
         for prediction in predict_samples(predictor, samples, batch_size=batch_size):
