@@ -46,13 +46,14 @@ def prelabel(
         question: question for every task; None for each task's first one, or one about its target.
         replace: whether to replace existing pre-annotations, such as imported masks.
         batch_size: tasks per call.
-        progress: called with 1 for each task.
+        progress: called with numbers of tasks, which add up to that of all.
 
     Raises:
         EarthReasonError: the predictor returned a mask of another size.
     """
     before, kept = workspace.prelabels(), dict[str, Drawing]()
     waiting = [task for task_id, task in workspace.tasks.items() if replace or task_id not in before]
+    progress(len(workspace.tasks) - len(waiting))
 
     def keep(drawings: dict[str, Drawing]) -> None:
         kept.update(_keep(workspace, drawings, replace))

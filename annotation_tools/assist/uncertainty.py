@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from annotation_tools.drawing import Drawing
+from annotation_tools.quality.masks import mask_iou
 from annotation_tools.workspace import Workspace
 from earthreason.errors import DataFormatError
 from earthreason.files import write_text
-from earthreason.masks.rle import decode_rle
 
 UNCERTAINTY = "uncertainty.jsonl"
 
@@ -32,9 +32,7 @@ class Comparison:
 
 def disagreement(one: Drawing, other: Drawing) -> float:
     """Return 1 - IoU of two masks of a task; 0 if neither marks a pixel."""
-    first, second = decode_rle(one.segmentation), decode_rle(other.segmentation)
-    union = int((first | second).sum())
-    return 0.0 if union == 0 else 1.0 - int((first & second).sum()) / union
+    return 1 - mask_iou(one.mask, other.mask)
 
 
 def uncertainty_of(workspace: Workspace) -> dict[str, float]:

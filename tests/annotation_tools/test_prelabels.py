@@ -140,3 +140,12 @@ def test_sam_of_any_size_runs_from_a_folder(bright_square, tmp_path, name, make)
     workspace, _ = bright_square
     found = prelabel(workspace, build_model(name, str(make(tmp_path / "weights")), "cpu"), name)
     assert found["s"].mask.shape == (120, 160)
+
+
+@pytest.mark.parametrize("before", [0, 2, 4])
+def test_progress_adds_up_to_all_tasks(workspace, before):
+    mask = box((20, 30), 1, 1, 5, 5)
+    workspace.write_prelabels({name: draw(name, mask) for name in "abcd"[:before]})
+    steps = []
+    prelabel(workspace, build_helper("superpixels", None, "cpu"), "superpixels", progress=steps.append)
+    assert sum(steps) == 4
