@@ -1,4 +1,4 @@
-"""A real Label Studio asks the assist; a click of the mouse becomes a region that is collected."""
+"""A real Label Studio asks the assist for masks as its page does."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ from annotation_tools.assist.server import create_app
 from annotation_tools.assist.subjects import ServerSubjects, WorkspaceSubjects
 from annotation_tools.formats.brush import decode_brush
 from annotation_tools.labelstudio.client import LabelStudioClient, LabelStudioError
-from annotation_tools.labelstudio.project import LOCAL, collect_drawings, push_project
+from annotation_tools.labelstudio.project import LOCAL, push_project
 from annotation_tools.workspace import Workspace
 
 from ..conftest import free_port, import_images
@@ -115,39 +115,3 @@ def test_a_label_studio_that_refuses_private_addresses_says_how_to_allow_them(la
         assistant = Assistant(build_model("grabcut", None, "cpu"), "grabcut", WorkspaceSubjects(workspace))
         with serving(assistant) as url, pytest.raises(LabelStudioError, match="USE_DEFAULT_BANNED_SUBNETS=false"):
             connect_assist(client, project, url)
-
-
-@pytest.mark.browser
-def test_a_click_in_the_browser_becomes_a_region_that_is_collected(client, server, chromium, workspace):
-    project = push_project(client, workspace, LOCAL, ["pond", "mill"]).project
-    (task,) = client.tasks(project)
-    assistant = Assistant(build_model("grabcut", None, "cpu"), "grabcut", WorkspaceSubjects(workspace))
-    with serving(assistant) as url:
-        connect_assist(client, project, url)
-        context = chromium.new_context(viewport={"width": 1440, "height": 1000})
-        page = context.new_page()
-        page.goto(f"{server.url}/user/login/")
-        page.fill("#email", server.login.email)
-        page.fill("#password", server.login.password)
-        page.keyboard.press("Enter")
-        page.wait_for_url(lambda address: "login" not in address)
-        page.wait_for_load_state("networkidle")
-        page.goto(f"{server.url}/projects/{project}/data?task={task['id']}")
-        canvas = page.locator(".konvajs-content")
-        canvas.wait_for()
-        page.wait_for_timeout(1500)  # the canvas is there before the image has its size
-        page.get_by_text("mill").first.click()
-        page.get_by_test_id("bottombar-auto-annotation-toggle").locator("xpath=ancestor::label").first.click()
-        page.get_by_label("Auto-Detect").first.click()
-        box = canvas.bounding_box()
-        scale = box["width"] / WIDTH
-        with page.expect_response(lambda answer: "interactive-annotating" in answer.url):
-            page.mouse.click(box["x"] + CENTRE[1] * scale, box["y"] + CENTRE[0] * scale)
-        page.get_by_test_id("bottombar-accept-suggestions-button").click()
-        with page.expect_response(lambda answer: "/annotations" in answer.url and answer.request.method == "POST"):
-            page.get_by_role("button", name="Submit").click()
-        context.close()
-    collect_drawings(client, workspace, LOCAL)
-    (drawing,) = workspace.drawings()["scene"]
-    assert drawing.category == "mill"
-    np.testing.assert_array_equal(drawing.mask, disc())
