@@ -12,8 +12,8 @@ from PIL import Image
 
 from annotation_tools.assist.models import QUESTION_BLIND
 from annotation_tools.assist.subjects import question_of
-from annotation_tools.assist.uncertainty import Comparison, add_comparisons, comparisons, disagreement
 from annotation_tools.drawing import Drawing
+from annotation_tools.uncertainty import Comparison, add_comparisons, comparisons, disagreement
 from annotation_tools.workspace import AnnotationTask, Workspace
 from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import encode_mask

@@ -57,6 +57,7 @@ def assemble(
     """
     reading = Reading()
     faults: list[str] = []
+    places: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for entry, several in _matched(found, tasks, reading, faults):
         reading.labels.update(_label(mark, entry, options) or "" for mark in entry.marks)
         reading.skipped.update(entry.skipped)
@@ -65,13 +66,14 @@ def assemble(
                 drawing = drawing_of_entry(entry, task, marks, options)
                 if drawing is not None:
                     reading.drawings.append(drawing)
+                    whose = (drawing.annotator, drawing.key) if drawing.annotator else ("", "")
+                    places[task.task, *whose].append(entry.place)
         except DataFormatError as error:
             faults.append(str(error))
-    whose = Counter(drawing.task for drawing in reading.drawings if not drawing.annotator)
     faults += [
-        f"{task}: {count} drawings in {place}, but it does not say whose they are; keep one of them"
-        for task, count in whose.items()
-        if count > 1
+        f"{task}: drawn more than once, in {' and '.join(where[:3])}; keep one of them"
+        for (task, *_), where in places.items()
+        if len(where) > 1
     ]
     if len(faults) == 1:
         raise DataFormatError(faults[0])

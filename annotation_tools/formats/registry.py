@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.errors import DrawingError
 from annotation_tools.formats import (
     archives,
     classmaps,
@@ -18,7 +15,6 @@ from annotation_tools.formats import (
     coco_results,
     cvat,
     labelme,
-    labelme_web,
     labelstudio,
     pictures,
     vectors,
@@ -32,13 +28,12 @@ from annotation_tools.formats.companions import is_companion
 from annotation_tools.formats.source import Format, Source
 from annotation_tools.formats.values import understood
 from annotation_tools.workspace import AnnotationTask
-from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.errors import DataFormatError, DataNotFoundError
 
 FOLDERS: tuple[Format, ...] = (yolo.FORMAT, classmaps.VOC, classmaps.ROBOFLOW_MASKS)
 """Formats that are a folder with a fixed layout. Each reads its parts of a folder; the rest is read file by file."""
 FILES: tuple[Format, ...] = (
     cvat.FORMAT,
-    labelme_web.FORMAT,
     voc.FORMAT,
     vectors.FORMAT,
     labelme.FORMAT,
@@ -118,12 +113,12 @@ class _Contents:
     """What was found in a folder.
 
     Attributes:
-        parts: sources in known formats.
+        known: number of files and folders in known formats.
         unknown: names of files that should hold annotations, but are in no known format.
         rest: names of other files, which are neither pictures nor describe the export.
     """
 
-    parts: list[tuple[Source, Format]] = field(default_factory=list)
+    known: int = 0
     unknown: list[str] = field(default_factory=list)
     rest: list[str] = field(default_factory=list)
 
@@ -132,11 +127,10 @@ def _read_folder(folder: Source, stack: ExitStack) -> Reading:
     """Read everything in a folder that holds annotations, as one: an image may be in only one of its files."""
     contents = _Contents()
     reading = assemble(_entries(folder, stack, contents), folder.tasks, folder.options, folder.shown)
-    if not contents.parts:
+    if not contents.known:
         if not PICTURES.claims(folder):
             raise _unknown([folder.shown])
         reading = _read(folder, (PICTURES,))
-    _refuse_repeated(reading.drawings, contents, folder)
     if contents.rest:
         named = ", ".join(contents.rest[:_NAMED]) + (", ..." if len(contents.rest) > _NAMED else "")
         reading.skipped[f"files in no known format ({named})"] = len(contents.rest)
@@ -152,7 +146,7 @@ def _entries(folder: Source, stack: ExitStack, contents: _Contents) -> Iterator[
     taken: set[Path] = set()
     for form in FOLDERS:
         if form.claims(folder):
-            contents.parts.append((folder, form))
+            contents.known += 1
             taken.update(form.parts(folder) if form.parts else folder.tree)
             yield from _said(folder, form)
     for path in folder.tree:
@@ -162,7 +156,7 @@ def _entries(folder: Source, stack: ExitStack, contents: _Contents) -> Iterator[
         if source.suffix == archives.SUFFIX:
             yield from _entries(_opened(source, stack), stack, contents)
         elif (of_file := _form_of(source)) is not None:
-            contents.parts.append((folder.within(path), of_file))  # another source, which holds no document in memory
+            contents.known += 1
             yield from _said(source, of_file)
         elif not is_companion(path):
             (contents.unknown if source.suffix in _SUFFIXES else contents.rest).append(source.shown)
@@ -174,35 +168,3 @@ def _form_of(source: Source) -> Format | None:
     if source.suffix not in _SUFFIXES:
         return None
     return _claimant(source, FILES)
-
-
-def _refuse_repeated(drawings: Sequence[Drawing], contents: _Contents, folder: Source) -> None:
-    """Refuse two masks of one task by the same person, or by nobody, and name the places they are in.
-
-    Raises:
-        DrawingError: there are such masks.
-    """
-    count = Counter((drawing.task, drawing.annotator, drawing.key) for drawing in drawings)
-    repeated = dict.fromkeys(task for (task, _, _), times in count.items() if times > 1)
-    if repeated:
-        faults = [f"{task}: drawn more than once, in {_places_of(task, contents, folder)}" for task in repeated]
-        raise DrawingError(folder.shown, faults)
-
-
-def _places_of(task: str, contents: _Contents, folder: Source) -> str:
-    only = {task: folder.tasks[task]} if task in folder.tasks else folder.tasks
-    places = [
-        entry.place
-        for source, form in contents.parts or [(folder, PICTURES)]
-        for entry in _said(replace(source, tasks=only), form)
-        if _draws(entry, task, only, folder.options)
-    ]
-    return " and ".join(places[:_NAMED])
-
-
-def _draws(entry: AnnotatedImage, task: str, tasks: Mapping[str, AnnotationTask], options: ReadOptions) -> bool:
-    try:
-        drawings = assemble([entry], tasks, options, entry.place).drawings
-    except EarthReasonError:  # of another image: all that this one has could be read
-        return False
-    return any(drawing.task == task for drawing in drawings)

@@ -1,4 +1,4 @@
-"""Read Pascal VOC XML: objects with a polygon, as Roboflow and labelling programs of its kind write them.
+"""Read Pascal VOC XML: objects with a polygon, as Roboflow, LabelMe for the web and others of their kind write them.
 
 Objects that have only a box are counted: a box is no mask. A pixel belongs to a polygon if its centre is inside.
 """
@@ -33,7 +33,7 @@ def _read(source: Source) -> Iterator[AnnotatedImage]:
             elif element.find("bndbox") is not None or element.find("robndbox") is not None:
                 skipped["boxes without a mask"] += 1
             else:
-                raise DataFormatError(f"{where}: has neither a polygon nor a box")
+                raise DataFormatError(f"{where}: has neither a polygon nor a box (scribbles are not read)")
         names = [_text(root, name) for name in ("path", "filename")]
         if _text(root, "folder") and names[1]:
             names.insert(1, f"{_text(root, 'folder')}/{names[1]}")
@@ -43,7 +43,7 @@ def _read(source: Source) -> Iterator[AnnotatedImage]:
         )
 
 
-FORMAT = Format("Pascal VOC XML", lambda source: source.tag == "annotation", _read)
+FORMAT = Format("Pascal VOC and LabelMe XML", lambda source: source.tag == "annotation", _read)
 
 
 def _text(element: Any, path: str) -> str:

@@ -147,5 +147,5 @@ def test_progress_adds_up_to_all_tasks(workspace, before):
     mask = box((20, 30), 1, 1, 5, 5)
     workspace.write_prelabels({name: draw(name, mask) for name in "abcd"[:before]})
     steps = []
-    prelabel(workspace, build_helper("superpixels", None, "cpu"), "superpixels", progress=steps.append)
+    prelabel(workspace, build_model("superpixels", None, "cpu"), "superpixels", progress=steps.append)
     assert sum(steps) == 4

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from annotation_tools.assist.uncertainty import UNCERTAINTY, uncertainty_of
 from annotation_tools.drawing import draw
 from annotation_tools.prelabels import compare, prelabel, shared_pictures
+from annotation_tools.uncertainty import UNCERTAINTY, uncertainty_of
 from annotation_tools.workspace import Workspace
 from earthreason.errors import DataFormatError, EarthReasonError
 

@@ -10,7 +10,6 @@ import pytest
 
 pytest.importorskip("rasterio", reason="the annotation extra is not installed")
 
-from annotation_tools.errors import DrawingError
 from annotation_tools.formats import archives
 from annotation_tools.formats.base import ReadOptions
 from earthreason.errors import DataFormatError
@@ -149,7 +148,7 @@ def test_an_image_in_two_archives_names_both(tmp_path):
     for name in ("one.zip", "two.zip"):
         archive(tmp_path, {"annotations.xml": cvat(SQUARE)}, name)
     with pytest.raises(
-        DrawingError, match=r"one\.zip/annotations\.xml, image 'a\.png' and .*two\.zip/annotations\.xml"
+        DataFormatError, match=r"one\.zip/annotations\.xml, image 'a\.png' and .*two\.zip/annotations\.xml"
     ):
         drawings_in(tmp_path, SIZE)
 

@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("rasterio", reason="the annotation extra is not installed")
 
-from annotation_tools.errors import DrawingError
 from annotation_tools.formats.base import AS_STATED, ReadOptions
 from annotation_tools.formats.registry import read_masks
 from annotation_tools.workspace import AnnotationTask
@@ -71,7 +70,7 @@ def test_an_image_in_two_files_names_both(tmp_path):
     labelme(tmp_path / "a.json", "a.png")
     cvat(tmp_path / "v.xml", "a.png")
     message = rf"a: drawn more than once, in {tmp_path}/a\.json and {tmp_path}/v\.xml, image 'a\.png'"
-    with pytest.raises(DrawingError, match=message):
+    with pytest.raises(DataFormatError, match=message):
         drawings_in(tmp_path, SIZE, names="ab")
 
 

@@ -106,7 +106,7 @@ def test_doubtful_tasks_come_first_and_unknown_ones_last(client, server, workspa
 
 def test_without_two_models_there_is_no_doubt_to_order_by(client, server, workspace):
     workspace.write_prelabels({"a": draw("a", MASK, tool="one")})
-    with pytest.raises(EarthReasonError, match="no task has pre-annotations of two"):
+    with pytest.raises(EarthReasonError, match="no task has masks of two"):
         push_project(client, workspace, LOCAL, Wishes(uncertain_first=True))
     assert server.projects == {}
 
