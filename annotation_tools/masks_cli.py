@@ -26,7 +26,9 @@ def import_(
     ] = None,
     masks: Annotated[
         list[Path] | None,
-        typer.Option("--masks", help="COCO, labelme, CVAT, Label Studio, GeoJSON, GeoPackage, or a folder of PNGs."),
+        typer.Option(
+            "--masks", help="COCO, labelme, CVAT, VIA, YOLO, VOC, Label Studio, vectors or PNGs: a file, folder or ZIP."
+        ),
     ] = None,
     annotator: Annotated[
         str | None,
@@ -48,7 +50,7 @@ def import_(
         str | None,
         typer.Option(
             "--label-field",
-            help="Field of a vector file that holds the category.",
+            help="Field or attribute that holds the category (vectors, CVAT, VIA).",
             show_default="category, label, class or name",
         ),
     ] = None,

@@ -30,7 +30,8 @@ class ReadOptions:
         instances: keep every mark as a separate target of its image.
         new_targets: make a task of every category found on an image.
         layer: layer of a vector file; None if it has only one.
-        label_field: field of a vector file that holds the category; None looks for one of the usual names.
+        label_field: field of a vector file, or attribute in CVAT and VIA, that holds the category; None takes CVAT's
+            label, or looks for one of the usual names.
     """
 
     category: str | None = None

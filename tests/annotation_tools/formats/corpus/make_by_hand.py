@@ -179,6 +179,23 @@ write("roboflow-masks/README.roboflow.txt", "Exported by Roboflow\n")
 cases.add("roboflow-masks", {"a": mill, "b": pond}, {"shapes of other labels": 1}, category="mill")
 cases.add("roboflow-masks", {"a": pond, "b": None}, {"shapes of other labels": 2}, category="pond")
 
+for split, image, boxes in (("train", "a", [(3, 4, 9, 9)]), ("valid", "b", [(2, 2, 7, 6), (10, 10, 20, 20)])):
+    annotations = [
+        {"id": at, "image_id": 0, "category_id": 1, "bbox": [x, y, right - x, low - y], "area": 1, "iscrowd": 0}
+        | {"segmentation": [[x, y, right, y, right, low, x, low]]}
+        for at, (x, y, right, low) in enumerate(boxes)
+    ]
+    picture = {"id": 0, "license": 1, "file_name": f"{image}_png.rf.77aa.jpg", "height": HEIGHT, "width": WIDTH}
+    categories = [
+        {"id": 0, "name": "ponds", "supercategory": "none"},
+        {"id": 1, "name": "pond", "supercategory": "ponds"},
+    ]
+    document = {"images": [picture | {"extra": {"name": f"{image}.png"}}], "annotations": annotations}
+    document |= {"categories": categories}
+    write(f"roboflow-coco/{split}/_annotations.coco.json", json.dumps(document))
+write("roboflow-coco/README.dataset.txt", "# ponds\n")
+cases.add("roboflow-coco", {"a": pond, "b": filled((2, 2, 7, 6), (10, 10, 20, 20))})
+
 palette = np.zeros((256, 3), np.uint8)  # of VOC 2012: aeroplane 1, bicycle 2, boat 4, and 255 for what is left open
 palette[[1, 2, 4, 255]] = (128, 0, 0), (0, 128, 0), (0, 0, 128), (224, 224, 192)
 open_ring = filled((13, 2, 26, 21)) - mill
