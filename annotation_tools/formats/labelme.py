@@ -48,7 +48,7 @@ def _read(source: Source) -> Iterator[AnnotatedImage]:
                 continue
             where = f"{place}, shape {number} ({label!r})"
             draw = partial(_draw, shape, kind, where, source.options.repair, canvas)
-            marks.append(Mark(label, draw, where, shape.get("group_id")))
+            marks.append(Mark(label, draw, where, name_of(shape.get("group_id"))))
         path = name_of(document.get("imagePath"))
         yield AnnotatedImage(
             names=(*((path, f"{source.path.parent.as_posix()}/{path}") if path else ()), source.path.name),
