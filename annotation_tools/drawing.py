@@ -30,6 +30,7 @@ class Drawing:
         version: version number, increased when the same person saves a change.
         key: ID of the drawing in its tool, so that a second import replaces it.
         targets: masks of separate targets, whose union is `segmentation`; None if they are not kept apart.
+        withdrawn: whether this version takes the drawing back.
     """
 
     task: str
@@ -42,6 +43,7 @@ class Drawing:
     version: int = 1
     key: str = ""
     targets: list[RLE] | None = None
+    withdrawn: bool = False
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Drawing:
@@ -54,6 +56,11 @@ class Drawing:
         if "image" in columns:
             columns["task"] = columns.pop("image")
         return cls(**columns)
+
+    @property
+    def says(self) -> tuple[object, ...]:
+        """What the drawing states, without who said it and when."""
+        return self.segmentation, self.category, self.targets, self.withdrawn
 
     @property
     def height(self) -> int:

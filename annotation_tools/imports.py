@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -97,7 +96,7 @@ def import_all(
         EarthReasonError: something cannot be imported; the message names file and shape.
     """
     workspace = Workspace(root) if source is not None else Workspace.open(root)
-    with workspace.changing(), tempfile.TemporaryDirectory(prefix=".import-", dir=root) as scratch:
+    with workspace.changing(), workspace.scratch() as scratch:
         old = workspace.tasks if is_workspace(root) else {}
         arrivals = [] if source is None else _arrivals(source, options, old)
         coming, batches = _receive(arrivals, Path(scratch), old, options, progress)

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import signal
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from annotation_tools import labelstudio_cli
+from annotation_tools.labelstudio_cli import RepairOption
+from annotation_tools.labelstudio_cli import WorkArgument as WorkArgument  # for the other commands
 from annotation_tools.workspace import Workspace
-from earthreason.cli.app import stderr, stdout
+from earthreason.cli.app import stdout
 from earthreason.errors import EarthReasonError
 
-if TYPE_CHECKING:
-    from annotation_tools.labelstudio.client import LabelStudioClient
-
 app = typer.Typer(help="Draw masks with Label Studio, or import them.", no_args_is_help=True, rich_markup_mode=None)
-WorkArgument = Annotated[Path, typer.Argument(metavar="WORK", help="Folder of the annotation project.")]
-UrlOption = Annotated[
-    str | None, typer.Option("--url", help="Address of your team's Label Studio, instead of a local one.")
-]
-TokenOption = Annotated[
-    str | None,
-    typer.Option("--token", envvar="LABEL_STUDIO_API_KEY", help="Access token for --url (Account & Settings there)."),
-]
-RepairOption = Annotated[
-    bool, typer.Option("--repair", help="Fill self-intersecting polygons even-odd, and clip at the image border.")
-]
 
 
 @app.command("import")
@@ -172,150 +158,9 @@ def prelabel(
     stdout().print(f"{work}: {summary}{stays}", soft_wrap=True)
 
 
-@app.command()
-def install() -> None:
-    """Install Label Studio into its own environment; `start` also does this on first use.
-
-    Example: python -m annotation_tools masks install
-    """
-    from annotation_tools.labelstudio.environment import ensure_program
-
-    stdout().print(f"{ensure_program()}", soft_wrap=True)
-
-
-@app.command()
-def start(
-    work: WorkArgument,
-    url: UrlOption = None,
-    token: TokenOption = None,
-    categories: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--category",
-            help="Category that annotators can choose; repeatable.",
-            show_default="the expected ones of the images",
-        ),
-    ] = None,
-    overlap: Annotated[int, typer.Option("--overlap", min=1, help="Number of people who draw each image.")] = 2,
-    queue: Annotated[
-        bool, typer.Option("--queue", help="Show only images that `adjudicate` left for a third person.")
-    ] = False,
-    restore_config: Annotated[
-        bool, typer.Option("--restore-config", help="Restore the labelling configuration if it was edited.")
-    ] = False,
-    host: Annotated[str, typer.Option("--host", help="Address that the local server listens on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", min=1, max=65535, help="Port that the local server listens on.")
-    ] = 8080,
-) -> None:
-    """Run Label Studio with a prepared project, or add the project to your team's server (--url, --token).
-
-    Example: python -m annotation_tools masks start work --category runway --category bridge
-    """
-    from tqdm import tqdm
-
-    from annotation_tools.labelstudio.project import LOCAL, push_project
-
-    workspace = Workspace.open(work)
-    only = [name for name, entry in workspace.consensus().items() if not entry.settled] if queue else None
-    if queue and not only:
-        raise EarthReasonError(f"{work}: no image is waiting for a third person; run `adjudicate` first")
-    with _server(workspace, url, token, host, port) as (client, login):
-        shown = len(workspace.tasks) if only is None else len(only)
-        with tqdm(total=shown, unit="task", desc="adding", leave=False) as bar, workspace.changing():
-            pushed = push_project(
-                client,
-                workspace,
-                (url or LOCAL).rstrip("/"),
-                categories or (),
-                overlap,
-                only,
-                restore_config,
-                bar.update,
-            )
-        console = stdout()
-        console.print(
-            f"project: {client.url}/projects/{pushed.project}/data ({pushed.added} tasks added)", soft_wrap=True
-        )
-        console.print(f"annotators create accounts at {client.invite_url()}", soft_wrap=True, markup=False)
-        if login is None:
-            console.print(f"afterwards: python -m annotation_tools masks collect {work} --url {url}", soft_wrap=True)
-            return
-        console.print(f"sign in as {login}; Ctrl-C collects the drawings and stops", soft_wrap=True, markup=False)
-        _until_interrupted()
-        _collect(client, workspace, LOCAL)
-
-
-def _until_interrupted() -> None:
-    """Wait for Ctrl-C or a request to terminate."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        stderr().print("stopping")
-
-
-@contextmanager
-def _server(
-    workspace: Workspace, url: str | None, token: str | None, host: str, port: int
-) -> Iterator[tuple[LabelStudioClient, str | None]]:
-    """Connect to the team's server, or to a local one that runs until the block ends; yield client and login."""
-    from annotation_tools.labelstudio.client import LabelStudioClient
-    from annotation_tools.labelstudio.environment import ensure_program, installed_program
-    from annotation_tools.labelstudio.server import local_server
-
-    if url is not None:
-        if token is None:
-            raise EarthReasonError(f"--url {url} needs --token (or LABEL_STUDIO_API_KEY): see Account & Settings there")
-        with LabelStudioClient(url, token) as client:
-            yield client, None
-        return
-    if installed_program() is None:
-        stderr().print("installing Label Studio into its own environment; this takes a few minutes, once")
-    program = ensure_program()
-    stderr().print("starting Label Studio; the first start takes longer because it creates the database")
-    folder = workspace.root.resolve() / "label-studio"
-    with (
-        local_server(program, folder, host, port) as running,
-        LabelStudioClient(running.url, running.login.token) as client,
-    ):
-        yield client, f"{running.login.email}, password {running.login.password}"
-
-
-@app.command()
-def collect(work: WorkArgument, url: UrlOption = None, token: TokenOption = None, repair: RepairOption = False) -> None:
-    """Fetch drawings. Unreadable ones are listed and the command exits with 2; all others are stored.
-
-    Example: python -m annotation_tools masks collect work
-    """
-    from annotation_tools.labelstudio.client import LabelStudioClient
-    from annotation_tools.labelstudio.project import LOCAL, known_server
-    from annotation_tools.labelstudio.server import login_of
-
-    workspace = Workspace.open(work)
-    known = known_server(workspace, url and url.rstrip("/"))
-    local = known.name == LOCAL
-    if not local and token is None:
-        raise EarthReasonError(f"{known.name} needs --token (or LABEL_STUDIO_API_KEY): see Account & Settings there")
-    secret = login_of(work / "label-studio").token if local else token
-    with LabelStudioClient(known.url, secret or "") as client:
-        _collect(client, workspace, known.name, repair)
-    for other in workspace.servers():
-        if other != known.name:
-            stdout().print(f"not fetched: {other}, which also has a project (--url {other})", soft_wrap=True)
-
-
-def _collect(client: LabelStudioClient, workspace: Workspace, server: str, repair: bool = False) -> None:
-    from annotation_tools.formats.base import ReadOptions
-    from annotation_tools.labelstudio.project import collect_drawings
-
-    results = collect_drawings(client, workspace, server, ReadOptions(repair=repair))
-    summary = ", ".join(f"{results.counts[kind]} {kind}" for kind in ("new", "changed", "same"))
-    stdout().print(
-        f"{workspace.root}: drawings {summary}; {results.skipped} skipped, {results.undrawn} tasks not drawn",
-        soft_wrap=True,
-    )
+app.command()(labelstudio_cli.install)
+app.command()(labelstudio_cli.start)
+app.command()(labelstudio_cli.collect)
 
 
 @app.command()

@@ -2,12 +2,15 @@
 
     images/ID.png|jpg     tasks.jsonl     drawings.jsonl     prelabels.jsonl     consensus.jsonl     server.json
 
-Files are replaced atomically. `drawings.jsonl` keeps all versions of every drawing.
+Files are replaced atomically. `drawings.jsonl` keeps all versions of every drawing and is appended to; a last line
+that a crash cut off is no drawing, and the next append removes it.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,11 +22,16 @@ from typing import Any
 from annotation_tools.drawing import Drawing
 from annotation_tools.errors import DrawingError
 from annotation_tools.images import same_pixels
+from annotation_tools.lines import append_lines, read_rows, row_line, write_rows
+from annotation_tools.servers import Server, people_of, read_servers, update_server, write_server
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
-from earthreason.files import write_json, write_text
 
 TASKS, DRAWINGS, PRELABELS, CONSENSUS = "tasks.jsonl", "drawings.jsonl", "prelabels.jsonl", "consensus.jsonl"
 SERVER = "server.json"
+ANNOTATION = "annotation "
+"""Beginning of the keys of drawings that were collected from a Label Studio; its ID of the annotation follows."""
+_FEW = 8
+"""Number of tasks up to which it is faster to search lines for their names than to parse all lines."""
 _WAIT = 60.0
 """Seconds to wait while another command changes the workspace."""
 
@@ -108,21 +116,6 @@ def fingerprints(drawings: Iterable[Drawing]) -> list[str]:
     return sorted(drawing.fingerprint for drawing in drawings)
 
 
-@dataclass(frozen=True)
-class Server:
-    """The projects of a workspace on one Label Studio server.
-
-    Attributes:
-        name: `local`, or the address of a team's server.
-        url: last known URL.
-        projects: project IDs by content: `all` tasks, or the `queue` of a third person.
-    """
-
-    name: str
-    url: str
-    projects: dict[str, int]
-
-
 _TOGETHER = (
     ("questions", "answers", "reasoning_type", "unseen"),
     ("category",),
@@ -183,7 +176,7 @@ class Workspace:
     def tasks(self) -> dict[str, AnnotationTask]:
         """Tasks by ID, in the order of their import."""
         if self._tasks is None:
-            self._tasks = {task.task: task for task in _read(self.root / TASKS, lambda row: AnnotationTask(**row))}
+            self._tasks = {task.task: task for task in read_rows(self.root / TASKS, lambda row: AnnotationTask(**row))}
         return self._tasks
 
     def picture(self, task: str) -> Path:
@@ -210,14 +203,14 @@ class Workspace:
         """Add tasks whose pictures are in `images/`, replacing those with the same ID; return how many are new."""
         before = dict(self.tasks) if is_workspace(self.root) else {}
         merged = before | {task.task: task for task in tasks}
-        _write(self.root / TASKS, [asdict(task) for task in merged.values()])
+        write_rows(self.root / TASKS, [asdict(task) for task in merged.values()])
         self._tasks = merged
         return len(merged) - len(before)
 
     def replace_tasks(self, tasks: Iterable[AnnotationTask]) -> None:
         """Write the tasks, replacing all earlier ones."""
         self._tasks = {task.task: task for task in tasks}
-        _write(self.root / TASKS, [asdict(task) for task in self._tasks.values()])
+        write_rows(self.root / TASKS, [asdict(task) for task in self._tasks.values()])
 
     def replaced(self, tasks: Iterable[AnnotationTask], folder: Path) -> list[str]:
         """List the tasks whose existing picture would be replaced by another one.
@@ -254,22 +247,41 @@ class Workspace:
     def versions(self) -> list[Drawing]:
         """Read every version of every drawing."""
         path = self.root / DRAWINGS
-        return list(_read(path, Drawing.of_row)) if path.is_file() else []
+        return list(read_rows(path, Drawing.of_row, appended=True)) if path.is_file() else []
+
+    def _versions_of(self, tasks: set[str]) -> list[Drawing]:
+        """Read every version of the drawings of some tasks, and of others if there are many tasks."""
+        path = self.root / DRAWINGS
+        if not path.is_file() or not tasks:
+            return []
+        names = [json.dumps(task, ensure_ascii=False) for task in tasks] if len(tasks) <= _FEW else None
+        return list(read_rows(path, Drawing.of_row, names, appended=True))
 
     def drawings(self) -> dict[str, list[Drawing]]:
-        """Read the newest drawing of every annotator, by task."""
-        newest: dict[tuple[str, str], Drawing] = {}
+        """Read the newest drawing of every annotator that was not withdrawn, by task.
+
+        A user ID and the e-mail address that a server states for it are one person.
+        """
+        people = people_of(self.servers().values())
+        current: dict[tuple[str, str, str], Drawing] = {}
         for drawing in self.versions():
-            key = drawing.task, drawing.annotator
-            if key not in newest or _recency(drawing) >= _recency(newest[key]):
-                newest[key] = drawing
+            if drawing.annotator in people:
+                drawing = replace(drawing, annotator=people[drawing.annotator])
+            key = _identity(drawing)
+            if key not in current or _recency(drawing) >= _recency(current[key]):
+                current[key] = drawing
+        newest: dict[tuple[str, str], Drawing] = {}
+        for drawing in current.values():
+            person = drawing.task, drawing.annotator
+            if not drawing.withdrawn and (person not in newest or _recency(drawing) >= _recency(newest[person])):
+                newest[person] = drawing
         by_task: dict[str, list[Drawing]] = defaultdict(list)
         for (task, _), drawing in sorted(newest.items()):
             by_task[task].append(drawing)
         return dict(by_task)
 
     def add_drawings(self, drawings: Iterable[Drawing]) -> Counter[str]:
-        """Add drawings, or new versions of those with the same key; count `new`, `changed` and `same` ones.
+        """Append drawings, or new versions of those with the same key; count `new`, `changed` and `same` ones.
 
         Raises:
             DrawingError: drawings do not fit their image or have none; nothing is added.
@@ -278,29 +290,60 @@ class Workspace:
         faults = [fault for drawing in coming if (fault := fault_of(drawing, self.tasks))]
         if faults:
             raise DrawingError(str(self.root), faults)
-        kept = self.versions()
-        newest = {(d.task, d.annotator, d.key): d for d in kept}
+        newest = {_identity(drawing): drawing for drawing in self._versions_of({drawing.task for drawing in coming})}
         counts: Counter[str] = Counter()
+        added = []
         for drawing in coming:
-            key = drawing.task, drawing.annotator, drawing.key
+            key = _identity(drawing)
             old = newest.get(key)
-            if old is not None and (old.segmentation, old.category) == (drawing.segmentation, drawing.category):
+            if old is not None and (old.says, old.annotator) == (drawing.says, drawing.annotator):
                 counts["same"] += 1
                 continue
             counts["new" if old is None else "changed"] += 1
             newest[key] = replace(drawing, version=1 if old is None else old.version + 1)
-            kept.append(newest[key])
-        _write(self.root / DRAWINGS, [asdict(drawing) for drawing in kept])
+            added.append(newest[key])
+        if added:
+            append_lines(self.root / DRAWINGS, [row_line(asdict(drawing)) for drawing in added])
         return counts
+
+    @contextmanager
+    def scratch(self) -> Iterator[str]:
+        """Yield a folder for unfinished files in the workspace; use it while holding the lock.
+
+        What killed commands left there is removed first.
+        """
+        self._remove_leftovers()
+        with tempfile.TemporaryDirectory(prefix=".import-", dir=self.root) as folder:
+            yield folder
+
+    def _remove_leftovers(self) -> None:
+        for pattern in (".import-*", *(f".{name}.*" for name in (TASKS, DRAWINGS, PRELABELS, CONSENSUS, SERVER))):
+            for path in self.root.glob(pattern):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
 
     def prelabels(self) -> dict[str, Drawing]:
         """Read the pre-annotations by task."""
+        return {task: guesses[-1] for task, guesses in self.guesses().items()}
+
+    def guesses(self) -> dict[str, list[Drawing]]:
+        """Read the newest pre-annotation of every tool by task; the last one of a task is shown to people."""
         path = self.root / PRELABELS
-        return {d.task: d for d in _read(path, Drawing.of_row)} if path.is_file() else {}
+        by_task: dict[str, dict[str, Drawing]] = defaultdict(dict)
+        for drawing in read_rows(path, Drawing.of_row) if path.is_file() else ():
+            by_task[drawing.task].pop(drawing.tool, None)
+            by_task[drawing.task][drawing.tool] = drawing
+        return {task: list(tools.values()) for task, tools in by_task.items()}
 
     def write_prelabels(self, drawings: dict[str, Drawing]) -> None:
-        """Write the pre-annotations, replacing all earlier ones."""
-        _write(self.root / PRELABELS, [asdict(drawing) for drawing in drawings.values()])
+        """Write the pre-annotations to show, replacing those of the same tools and of tasks that are not listed."""
+        before = self.guesses()
+        rows = [
+            guess
+            for task, drawing in drawings.items()
+            for guess in (*(old for old in before.get(task, []) if old.tool != drawing.tool), drawing)
+        ]
+        write_rows(self.root / PRELABELS, [asdict(drawing) for drawing in rows])
 
     def drop_prelabels(self, tasks: Iterable[str]) -> int:
         """Delete the pre-annotations of tasks whose picture was replaced; return how many there were."""
@@ -315,12 +358,12 @@ class Workspace:
         path = self.root / CONSENSUS
         if not path.is_file():
             return {}
-        rows = _read(path, lambda row: Consensus(**{**row, "drawing": Drawing.of_row(row["drawing"])}))
+        rows = read_rows(path, lambda row: Consensus(**{**row, "drawing": Drawing.of_row(row["drawing"])}))
         return {entry.drawing.task: entry for entry in rows}
 
     def write_consensus(self, entries: Iterable[Consensus]) -> None:
         """Write the result of `adjudicate`, replacing the earlier one."""
-        _write(self.root / CONSENSUS, [asdict(entry) for entry in entries])
+        write_rows(self.root / CONSENSUS, [asdict(entry) for entry in entries])
 
     def servers(self) -> dict[str, Server]:
         """Read the projects on Label Studio by server name, the last one used last; empty before `masks start`.
@@ -328,36 +371,21 @@ class Workspace:
         Raises:
             DataFormatError: the file is invalid.
         """
-        path = self.root / SERVER
-        if not path.is_file():
-            return {}
-        try:
-            known = json.loads(path.read_text(encoding="utf-8"))
-            entries = known.get("servers", [known])  # files of earlier versions hold a single entry
-            servers = [Server(entry["server"], entry["url"], dict(entry["projects"])) for entry in entries]
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DataFormatError(f"{path}: not written by annotation_tools ({error})") from None
-        return {server.name: server for server in servers}
+        return read_servers(self.root / SERVER)
 
     def write_server(self, server: Server) -> None:
         """Write the projects on a server, as the last one used."""
-        others = [other for name, other in self.servers().items() if name != server.name]
-        rows = [{"server": one.name, "url": one.url, "projects": one.projects} for one in (*others, server)]
-        write_json(self.root / SERVER, {"servers": rows})
+        write_server(self.root / SERVER, server)
+
+    def update_server(self, server: Server) -> None:
+        """Write what is new about a known server, without changing which one was used last."""
+        update_server(self.root / SERVER, server)
 
 
 def _recency(drawing: Drawing) -> tuple[datetime, int]:
     return drawing.saved, drawing.version
 
 
-def _read(path: Path, make: Any) -> Iterator[Any]:
-    with path.open(encoding="utf-8") as file:  # str.splitlines would also split at U+2028 and U+0085 inside a text
-        for number, line in enumerate(file, start=1):
-            try:
-                yield make(json.loads(line))
-            except (ValueError, TypeError, KeyError) as error:
-                raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
-
-
-def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+def _identity(drawing: Drawing) -> tuple[str, str, str]:
+    """Return what versions of one drawing share. An annotation of Label Studio stays one if another person edits it."""
+    return drawing.task, "" if drawing.key.startswith(ANNOTATION) else drawing.annotator, drawing.key

@@ -16,6 +16,8 @@ from earthreason.errors import DataFormatError
 _RUN_BITS = (3, 4, 8, 16)
 _LONGEST = 1 << 16
 _CHANNELS = 4
+HALF = 128
+"""Least alpha (0 to 255) of a marked pixel. Canvases antialias strokes: alpha is the share of the pixel they cover."""
 
 
 def encode_brush(mask: np.ndarray) -> list[int]:
@@ -49,11 +51,16 @@ def _header(words: int) -> np.ndarray:
 
 
 def decode_brush(stream: Sequence[int], height: int, width: int) -> np.ndarray:
-    """Decode a stream into a (height, width) bool mask of the pixels with nonzero alpha, as Label Studio shows it.
+    """Decode a stream into a (height, width) bool mask of the pixels that the stroke covers by half or more.
 
     Raises:
         DataFormatError: the stream is invalid or truncated, or belongs to an image of another size.
     """
+    return decode_coverage(stream, height, width) >= HALF
+
+
+def decode_coverage(stream: Sequence[int], height: int, width: int) -> np.ndarray:
+    """Decode a stream into the alpha of the pixels, (height, width) uint8; errors are those of `decode_brush`."""
     try:
         content = bytes(stream)
     except (TypeError, ValueError):
@@ -77,7 +84,7 @@ def decode_brush(stream: Sequence[int], height: int, width: int) -> np.ndarray:
             raise DataFormatError("the runs of the brush mask exceed its pixels")
         out[place:end] = reader.take(8) if is_run else reader.take_words(length)
         place = end
-    return out.reshape(height, width, _CHANNELS)[..., 3] != 0
+    return out.reshape(height, width, _CHANNELS)[..., 3]
 
 
 class _Bits:

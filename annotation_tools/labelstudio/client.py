@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from earthreason.errors import EarthReasonError
 
 _PAGE = 50
 _TIMEOUT = 120.0
+_REFRESH = "/api/token/refresh"
 _MEDIA = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
@@ -28,7 +30,7 @@ class GoneError(LabelStudioError, LookupError):
 
 
 class LabelStudioClient:
-    """An authenticated connection. Use as a context manager."""
+    """An authenticated connection, which several threads may use. Use as a context manager."""
 
     def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
         """Connect and check the token.
@@ -47,6 +49,8 @@ class LabelStudioClient:
         except (httpx.InvalidURL, ValueError) as error:
             raise LabelStudioError(f"--url {url}: {error}") from None
         self._token = token
+        self._authorization = ""
+        self._signing = Lock()
         self._sign_in()
         self.version = self._version()
 
@@ -62,12 +66,12 @@ class LabelStudioClient:
         if not self._token.isascii() or not self._token.isprintable():
             raise LabelStudioError("the token contains invalid characters; copy it again from Account & Settings")
         if self._token.count(".") == 2:  # a personal access token is exchanged for one that is valid for minutes
-            answer = self.call("POST", "/api/token/refresh", json={"refresh": self._token})
+            answer = self.call("POST", _REFRESH, json={"refresh": self._token})
             if not isinstance(answer, dict) or "access" not in answer:
                 raise LabelStudioError(f"{self.url} answers, but is not Label Studio")
-            self._http.headers["Authorization"] = f"Bearer {answer['access']}"
+            self._authorization = f"Bearer {answer['access']}"
         else:
-            self._http.headers["Authorization"] = f"Token {self._token}"
+            self._authorization = f"Token {self._token}"
 
     def _version(self) -> str:
         self.call("GET", "/api/current-user/whoami")  # checks the token, which the version does not need
@@ -92,16 +96,19 @@ class LabelStudioClient:
             raise LabelStudioError(f"{self.url}{path} does not answer with JSON; is it Label Studio?") from None
 
     def _send(self, method: str, path: str, *, again: bool = True, **parameters: Any) -> httpx.Response:
+        used = "" if path == _REFRESH else self._authorization  # Label Studio refuses the exchange with an old token
+        headers = {"Authorization": used} if used else {}
         try:
-            answer = self._http.request(method, path, **parameters)
+            answer = self._http.request(method, path, headers=headers, **parameters)
         except httpx.TransportError as error:
             raise LabelStudioError(
                 f"no Label Studio answers at {self.url} ({type(error).__name__}); start it with `masks start`, or "
                 "check --url"
             ) from None
-        if answer.status_code == 401 and again and self._http.headers.get("Authorization", "").startswith("Bearer"):
-            del self._http.headers["Authorization"]
-            self._sign_in()
+        if answer.status_code == 401 and again and used.startswith("Bearer"):
+            with self._signing:
+                if self._authorization == used:  # else another thread has renewed it
+                    self._sign_in()
             return self._send(method, path, again=False, **parameters)
         if answer.status_code in (401, 403):
             raise LabelStudioError(
@@ -143,9 +150,21 @@ class LabelStudioClient:
         """
         return dict(self.call("GET", f"/api/projects/{project}/"))
 
-    def set_config(self, project: int, config: str) -> None:
-        """Replace the labelling configuration of a project."""
-        self.call("PATCH", f"/api/projects/{project}/", json={"label_config": config})
+    def change_project(self, project: int, **settings: Any) -> None:
+        """Change settings of a project, such as `label_config`."""
+        self.call("PATCH", f"/api/projects/{project}/", json=settings)
+
+    def change_task(self, task: int, data: dict[str, Any]) -> None:
+        """Replace the data of a task."""
+        self.call("PATCH", f"/api/tasks/{task}/", json={"data": data})
+
+    def add_prediction(self, task: int, project: int, prediction: dict[str, Any]) -> None:
+        """Add a prediction to a task."""
+        self.call("POST", "/api/predictions/", json={"task": task, "project": project, **prediction})
+
+    def delete_prediction(self, prediction: int) -> None:
+        """Delete a prediction."""
+        self.call("DELETE", f"/api/predictions/{prediction}/")
 
     def upload_picture(self, project: int, path: Path) -> str:
         """Upload a picture; return its URL on the server."""

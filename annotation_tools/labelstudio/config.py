@@ -58,6 +58,30 @@ def label_config(categories: Sequence[str]) -> str:
     return Tree.tostring(view, encoding="unicode")
 
 
+def categories_of(config: str) -> list[str]:
+    """Return the categories that a valid configuration offers, without "no target"."""
+    names = [choice.get("value") for choice in _category_choices(parse_xml(config, "the configuration"))]
+    return [name for name in names if name and name != NO_TARGET]
+
+
+def with_categories(config: str, categories: Sequence[str]) -> str:
+    """Return a valid configuration with other categories; "no target" stays last, and other edits stay too."""
+    root = parse_xml(config, "the configuration")
+    choices = _category_choices(root)
+    by_name = {choice.get("value"): choice for choice in choices}
+    for choice in list(choices):
+        choices.remove(choice)
+    for name in (*categories, NO_TARGET):
+        there = by_name.get(name)
+        choices.append(Tree.Element("Choice", value=name) if there is None else there)
+    Tree.indent(root)
+    return Tree.tostring(root, encoding="unicode")
+
+
+def _category_choices(root: Tree.Element) -> Tree.Element:
+    return next(element for element in root.iter("Choices") if element.get("name") == CATEGORY)
+
+
 def check_config(config: str, place: str) -> None:
     """Check that an edited configuration still gives readable annotations; more categories are allowed.
 

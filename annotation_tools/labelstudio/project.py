@@ -1,106 +1,142 @@
-"""The project of a workspace on Label Studio: send tasks, collect drawings. Collected drawings survive its loss."""
+"""The project of a workspace on Label Studio: send tasks, and apply what has changed since to a running project."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from annotation_tools.drawing import Drawing
-from annotation_tools.errors import DrawingError
-from annotation_tools.formats.base import AS_STATED, ReadOptions
-from annotation_tools.formats.labelstudio import BRUSH, IMAGE, drawing_of_results, provenance_of, results_of_drawing
+from annotation_tools.formats.labelstudio import CATEGORY, IMAGE
 from annotation_tools.labelstudio.client import GoneError, LabelStudioClient
-from annotation_tools.labelstudio.config import check_config, label_config
-from annotation_tools.workspace import AnnotationTask, Server, Workspace
-from earthreason.errors import DataFormatError, EarthReasonError
+from annotation_tools.labelstudio.config import categories_of, check_config, label_config, with_categories
+from annotation_tools.labelstudio.tasks import data_of, is_ours, is_same, prediction_of
+from annotation_tools.servers import Server
+from annotation_tools.uncertainty import uncertainties
+from annotation_tools.workspace import AnnotationTask, Workspace
+from earthreason.errors import EarthReasonError
 
 LOCAL = "local"
 """Name of the server whose data is in the workspace itself, whatever its port."""
+OVERLAP = 2
+"""Number of people who draw each task of a new project."""
 _BATCH = 20
+UPLOADS = 4
+"""Pictures sent at a time. More do not help: the local server has one process and an embedded database."""
 Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True)
-class Pushed:
-    """A project and the number of tasks added to it."""
+class Wishes:
+    """How a project shall be.
 
-    project: int
-    added: int
+    Attributes:
+        categories: categories to choose from; empty for those of the tasks, added to those of a running project.
+        overlap: number of people who draw each task; None for two in a new project, and no change in a running one.
+        restore_config: whether to restore the labelling configuration.
+        uncertain_first: whether to add tasks in the order of the disagreement of their pre-annotations.
+    """
+
+    categories: Sequence[str] = ()
+    overlap: int | None = None
+    restore_config: bool = False
+    uncertain_first: bool = False
 
 
 @dataclass(frozen=True)
-class Collected:
-    """Numbers of drawings by `new`, `changed` and `same`, of skipped annotations, and of tasks without a drawing."""
+class Pushed:
+    """A project, the number of tasks added to it, and what else was changed or could not be, one line each."""
 
-    counts: Counter[str]
-    skipped: int
-    undrawn: int
+    project: int
+    added: int
+    changes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _There:
+    """What a project on the server has.
+
+    Attributes:
+        tasks: task IDs.
+        addresses: URLs of uploaded pictures by file name.
+        used: categories chosen by someone.
+        redone: number of tasks whose pre-annotation was replaced.
+        kept: number of tasks with another pre-annotation, which keep theirs because someone has begun to draw.
+        reworded: number of tasks whose text was changed.
+    """
+
+    tasks: set[str] = field(default_factory=set)
+    addresses: dict[str, str] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    redone: int = 0
+    kept: int = 0
+    reworded: int = 0
 
 
 def push_project(
     client: LabelStudioClient,
     workspace: Workspace,
     server: str,
-    categories: Sequence[str] = (),
-    overlap: int = 2,
+    wishes: Wishes = Wishes(),
     only: Iterable[str] | None = None,
-    restore_config: bool = False,
     progress: Progress = lambda _: None,
 ) -> Pushed:
-    """Create the project if the server has none, and add missing tasks with their pre-annotations.
+    """Create the project if the server has none, else apply what has changed; add missing tasks.
 
-    Pre-annotations contain shapes only: annotators choose the category or "no target" themselves. An interrupted call
-    can be repeated.
+    An interrupted call can be repeated.
 
     Args:
         client: connection to the server.
         workspace: workspace with the tasks.
         server: name of the server: `LOCAL`, or the address of a team's server.
-        categories: categories to choose from; empty for those of the tasks.
-        overlap: number of people who draw each task.
+        wishes: how the project shall be.
         only: tasks for a separate project, the queue of a third person; None for all tasks in the main project.
-        restore_config: whether to restore the labelling configuration.
-        progress: called with the number of tasks just added.
+        progress: called with numbers of tasks, which add up to that of all tasks to be shown.
 
     Raises:
-        EarthReasonError: the project's configuration was edited on the server, or there is no task.
+        EarthReasonError: the project's configuration was edited on the server, there is no task, or no disagreement to
+            order tasks by.
     """
     slot = "all" if only is None else "queue"
     names = list(workspace.tasks) if only is None else [name for name in workspace.tasks if name in set(only)]
     if not names:
         raise EarthReasonError(f"{workspace.root}: there are no tasks to show")
-    config = label_config(categories or _expected(workspace))
-    known = workspace.servers().get(server)
-    projects = known.projects if known else {}
-    project = projects.get(slot)
-    settings = None if project is None else _settings(client, project)
+    doubts = uncertainties(workspace) if wishes.uncertain_first else {}
+    wanted = _expected([workspace.tasks[name] for name in names])
+    config = label_config(wishes.categories or wanted)
+    known = workspace.servers().get(server) or Server(server, client.url, {})
+    project = known.projects.get(slot)
+    settings = None if project is None else settings_of(client, project)
     if project is None or settings is None:
         title = f"EarthReason {workspace.root.resolve().name}" + ("" if slot == "all" else ": third opinion")
-        project = client.create_project(title[:50], config, overlap)
-    elif restore_config:
-        client.set_config(project, config)
+        project, settings = client.create_project(title[:50], config, wishes.overlap or OVERLAP), None
+    elif wishes.restore_config:
+        client.change_project(project, label_config=config)
     else:
         check_config(settings["label_config"], f"{client.url}, project {project}")
-    workspace.write_server(Server(server, client.url, projects | {slot: project}))
-    there = {str(task["data"].get("task")) for task in client.tasks(project)}
-    missing = [workspace.tasks[name] for name in names if name not in there]
-    prelabels = workspace.prelabels()
+    workspace.write_server(replace(known, url=client.url, projects=known.projects | {slot: project}))
+    guesses = workspace.prelabels()
+    there = _apply_to_tasks(client, workspace, project, guesses, doubts)
+    missing = [workspace.tasks[name] for name in names if name not in there.tasks]
+    if doubts:
+        missing.sort(key=lambda task: -doubts.get(task.task, -1.0))  # a stable sort; unknown ones come last
+    progress(len(names) - len(missing))
+    changes = [] if settings is None else _apply_to_settings(client, project, settings, wishes, wanted, there.used)
+    changes += _said(there, wishes, len(names) - len(missing))
     for start in range(0, len(missing), _BATCH):
         batch = missing[start : start + _BATCH]
-        client.import_tasks(
-            project, [_task(client, project, workspace, task, prelabels.get(task.task)) for task in batch]
-        )
+        _upload(client, workspace, project, batch, there.addresses)
+        client.import_tasks(project, [_entry(task, there.addresses, guesses, doubts) for task in batch])
         progress(len(batch))
-    return Pushed(project, len(missing))
+    return Pushed(project, len(missing), changes)
 
 
-def _expected(workspace: Workspace) -> list[str]:
-    return sorted({task.category for task in workspace.tasks.values() if task.category})
+def _expected(tasks: Iterable[AnnotationTask]) -> list[str]:
+    return sorted({task.category for task in tasks if task.category})
 
 
-def _settings(client: LabelStudioClient, project: int) -> dict[str, Any] | None:
+def settings_of(client: LabelStudioClient, project: int) -> dict[str, Any] | None:
     """Return the settings of a project, or None if it was deleted on the server."""
     try:
         return client.project(project)
@@ -108,117 +144,115 @@ def _settings(client: LabelStudioClient, project: int) -> dict[str, Any] | None:
         return None
 
 
-def _task(
-    client: LabelStudioClient, project: int, workspace: Workspace, task: AnnotationTask, prelabel: Drawing | None
+def _upload(
+    client: LabelStudioClient,
+    workspace: Workspace,
+    project: int,
+    tasks: Iterable[AnnotationTask],
+    addresses: dict[str, str],
+) -> None:
+    """Upload the pictures of tasks that are not on the server yet, and add their addresses."""
+    pictures = {task.picture: workspace.picture(task.task) for task in tasks if task.picture not in addresses}
+    with ThreadPoolExecutor(UPLOADS) as pool:
+        found = pool.map(lambda path: client.upload_picture(project, path), pictures.values())
+        addresses.update(zip(pictures, found, strict=True))
+
+
+def _entry(
+    task: AnnotationTask, addresses: Mapping[str, str], guesses: Mapping[str, Drawing], doubts: Mapping[str, float]
 ) -> dict[str, Any]:
-    address = client.upload_picture(project, workspace.picture(task.task))
-    entry: dict[str, Any] = {
-        "data": {
-            IMAGE: address,
-            "task": task.task,
-            "height": task.height,
-            "width": task.width,
-            "facts": describe(task),
-            "asked": " / ".join(task.questions[:2]) or "Mark the target.",
-        }
-    }
-    if prelabel is not None and not prelabel.is_empty:
-        shapes = [result for result in results_of_drawing(prelabel) if result["from_name"] == BRUSH]
-        entry["predictions"] = [{"model_version": prelabel.tool or "import", "result": shapes}]
-    return entry
+    entry: dict[str, Any] = {"data": data_of(task, addresses[task.picture])}
+    guess = prediction_of(guesses.get(task.task), _score(task.task, doubts))
+    return entry if guess is None else entry | {"predictions": [guess]}
 
 
-def describe(task: AnnotationTask) -> str:
-    """Describe size and ground resolution for annotators."""
-    scale = f"{task.ground_resolution:g} m per pixel" if task.ground_resolution else "ground resolution unknown"
-    return f"{task.width} x {task.height} pixels, {scale}"
+def _score(task: str, doubts: Mapping[str, float]) -> float | None:
+    return 1 - doubts[task] if task in doubts else None
 
 
-def known_server(workspace: Workspace, name: str | None = None) -> Server:
-    """Return the server with this name, or the last one used.
-
-    Raises:
-        EarthReasonError: the workspace has no project on it.
-    """
-    known = workspace.servers()
-    if not known:
-        raise EarthReasonError(f"{workspace.root} has no Label Studio project yet; run `masks start`")
-    if name is None:
-        return list(known.values())[-1]
-    if name not in known:
-        raise EarthReasonError(f"{workspace.root} has no project on {name}, but on {', '.join(known)}")
-    return known[name]
-
-
-def collect_drawings(
-    client: LabelStudioClient, workspace: Workspace, server: str, options: ReadOptions = AS_STATED
-) -> Collected:
-    """Fetch all annotations and store them in the workspace, readable ones even if others have faults.
-
-    Raises:
-        EarthReasonError: there is no project, or its configuration was edited.
-        DrawingError: annotations cannot be read, or tasks or projects were deleted; everything else was stored.
-    """
-    known = known_server(workspace, server)
-    users = client.users()
-    drawings: list[Drawing] = []
-    faults: list[str] = []
-    skipped = undrawn = 0
-    for slot, project in known.projects.items():
-        settings = _settings(client, project)
-        if settings is None:
-            faults.append(
-                f"project {project} was deleted; drawings collected earlier are kept, `masks start` creates a new one"
-            )
+def _apply_to_tasks(
+    client: LabelStudioClient,
+    workspace: Workspace,
+    project: int,
+    guesses: Mapping[str, Drawing],
+    doubts: Mapping[str, float],
+) -> _There:
+    """Give the tasks on the server the texts and pre-annotations of the workspace; tell what the project has."""
+    there = _There()
+    for entry in list(client.tasks(project)):  # fetched whole, because changes would move the pages
+        name = str(entry["data"].get("task"))
+        there.tasks.add(name)
+        notes = [*(entry.get("annotations") or ()), *(entry.get("drafts") or ())]
+        there.used |= {choice for note in notes for choice in _choices(note.get("result"))}
+        task = workspace.tasks.get(name)
+        if task is None:
             continue
-        check_config(settings["label_config"], f"{client.url}, project {project}")
-        seen = set()
-        for entry in client.tasks(project):
-            name = str(entry["data"].get("task"))
-            seen.add(name)
-            read, wrong, skips = _of_task(entry, name, workspace, users, client.version, options)
-            read = [replace(drawing, key=_key_on(server, drawing.key)) for drawing in read]
-            drawings += read
-            faults += wrong
-            skipped += skips
-            undrawn += not read and not wrong
-        if slot == "all":
-            remedy = "drawings collected earlier are kept, `masks start` restores the task"
-            faults += [f"{name}: deleted on the server; {remedy}" for name in workspace.tasks if name not in seen]
-    with workspace.changing():
-        counts = workspace.add_drawings(drawings)
-    if faults:
-        kept = f"{counts['new']} new and {counts['changed']} changed drawings were kept"
-        raise DrawingError(client.url, faults, kept)
-    return Collected(counts, skipped, undrawn)
-
-
-def _key_on(server: str, key: str) -> str:
-    """Add the server to a key, because every server numbers its annotations from 1."""
-    return key if server == LOCAL else f"{key} on {server}"
-
-
-def _of_task(
-    entry: dict[str, Any], name: str, workspace: Workspace, users: dict[int, str], tool: str, options: ReadOptions
-) -> tuple[list[Drawing], list[str], int]:
-    """Read a task; return its drawings, its faults and the number of people who skipped it."""
-    if name not in workspace.tasks:
-        return [], [f"task {entry['id']} ({name}): not in this workspace; it was added on the server"], 0
-    task = workspace.tasks[name]
-    drawings, faults, skipped = [], [], 0
-    for annotation in entry["annotations"]:
-        if annotation.get("was_cancelled"):
-            skipped += 1
+        there.addresses[task.picture] = str(entry["data"][IMAGE])
+        data = data_of(task, there.addresses[task.picture])
+        if any(entry["data"].get(key) != value for key, value in data.items()):
+            client.change_task(entry["id"], entry["data"] | data)
+            there.reworded += 1
+        ours = [guess for guess in entry.get("predictions") or () if is_ours(guess)]
+        wanted = prediction_of(guesses.get(name), _score(name, doubts))
+        if (len(ours) == 1 and wanted is not None and is_same(ours[0], wanted)) or not (ours or wanted):
             continue
-        who = users.get(annotation.get("completed_by"), f"user {annotation.get('completed_by')}")
-        place = f"{name}, annotation {annotation['id']} by {who}"
-        try:
-            drawing = drawing_of_results(annotation["result"], name, (task.height, task.width), place, options)
-            if drawing is None:
-                raise DataFormatError(f"{place}: has neither regions nor a choice")
-        except DataFormatError as error:
-            faults.append(str(error))
+        if notes:
+            there.kept += 1
             continue
-        facts = provenance_of(annotation) | {"annotator": who, "tool": tool, "key": f"annotation {annotation['id']}"}
-        drawings.append(replace(drawing, **facts))
-    return drawings, faults, skipped
+        if wanted is not None:
+            client.add_prediction(entry["id"], project, wanted)
+        for guess in ours:
+            client.delete_prediction(guess["id"])
+        there.redone += 1
+    return there
+
+
+def _choices(results: Any) -> set[str]:
+    """Return the categories chosen in a result list, which may be broken."""
+    found = set()
+    for result in results if isinstance(results, list) else ():
+        if isinstance(result, dict) and result.get("from_name") == CATEGORY and isinstance(result.get("value"), dict):
+            found |= {choice for choice in result["value"].get("choices") or () if isinstance(choice, str)}
+    return found
+
+
+def _apply_to_settings(
+    client: LabelStudioClient,
+    project: int,
+    settings: dict[str, Any],
+    wishes: Wishes,
+    expected: Sequence[str],
+    used: set[str],
+) -> list[str]:
+    """Change categories and overlap of a running project; return what was changed and what could not be."""
+    changes = []
+    if not wishes.restore_config:
+        before = categories_of(settings["label_config"])
+        asked = list(wishes.categories) or list(dict.fromkeys([*before, *expected]))
+        stay = [name for name in before if name not in asked and name in used]
+        after = [*asked, *stay]
+        if set(after) != set(before):
+            client.change_project(project, label_config=with_categories(settings["label_config"], after))
+            changes += [f"category added: {name}" for name in after if name not in before]
+            changes += [f"category removed: {name}" for name in before if name not in after]
+        changes += [f"category kept, because someone chose it: {name}" for name in stay]
+    if wishes.overlap is not None and wishes.overlap != settings.get("maximum_annotations"):
+        client.change_project(project, maximum_annotations=wishes.overlap)
+        changes.append(f"people for each task: {wishes.overlap}, before {settings.get('maximum_annotations')}")
+    return changes
+
+
+def _said(there: _There, wishes: Wishes, shown: int) -> list[str]:
+    said = []
+    if there.reworded:
+        said.append(f"texts changed: {there.reworded} tasks")
+    if there.redone:
+        said.append(f"pre-annotations replaced: {there.redone} tasks")
+    if there.kept:
+        said.append(f"pre-annotations not replaced, because someone has begun to draw: {there.kept} tasks")
+    if wishes.uncertain_first and shown:
+        said.append(
+            f"order not changed: {shown} tasks are there already; sort them by 'Prediction score' and choose 'Label "
+            "Tasks As Displayed'"
+        )
+    return said

@@ -16,7 +16,7 @@ import httpx
 
 from earthreason.cli.ports import check_free
 from earthreason.errors import EarthReasonError
-from earthreason.files import atomic_path, write_json
+from earthreason.files import private_path
 
 OWNER = "owner@example.org"
 _RUNNING = "running.json"
@@ -47,10 +47,20 @@ def login_of(folder: Path) -> Login:
     if path.is_file():
         return Login(**json.loads(path.read_text(encoding="utf-8")))
     login = Login(OWNER, secrets.token_urlsafe(12), secrets.token_hex(20))
-    with atomic_path(path) as temporary:
-        temporary.touch(mode=0o600)
+    with private_path(path) as temporary:
         temporary.write_text(json.dumps(asdict(login)), encoding="utf-8")
     return login
+
+
+def make_private(folder: Path) -> None:
+    """Keep a folder and all in it from other users of the machine: 0700 for folders, 0600 for files.
+
+    Label Studio gives pictures 0644 as it stores them; the folders around them protect them until the next start.
+    """
+    folder.chmod(0o700)  # first, so that nobody enters while the rest is changed
+    for path in folder.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 @contextmanager
@@ -59,7 +69,7 @@ def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[
 
     Args:
         program: the program `label-studio`.
-        folder: folder of database, uploads, login and log.
+        folder: folder of database, uploads, login and log; other users of the machine lose access to it.
         host: address to listen on.
         port: port to listen on.
 
@@ -67,6 +77,7 @@ def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[
         EarthReasonError: the port is taken, or the server does not start; the message names the log.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     _refuse_second(folder)
     check_free(host, port)  # Label Studio would silently use the next port
     login, log = login_of(folder), folder / "server.log"
@@ -84,6 +95,7 @@ def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[
         login.email,
         "--enable-legacy-api-token",
     ]
+    log.touch(mode=0o600)
     with log.open("ab") as sink:
         process = subprocess.Popen(
             command,
@@ -93,9 +105,11 @@ def local_server(program: Path, folder: Path, host: str, port: int) -> Iterator[
             env=_environment(folder, login),
             cwd=folder,
             start_new_session=True,
+            umask=0o077,
         )
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
-    write_json(folder / _RUNNING, {"pid": process.pid, "url": url})
+    with private_path(folder / _RUNNING) as temporary:
+        temporary.write_text(json.dumps({"pid": process.pid, "url": url}), encoding="utf-8")
     try:
         _wait(process, url, log)
         yield Running(url, login)

@@ -11,7 +11,8 @@ pytest.importorskip("rasterio", reason="the annotation extra is not installed")
 from annotation_tools.cli import app
 from annotation_tools.drawing import draw
 from annotation_tools.labelstudio.client import LabelStudioClient
-from annotation_tools.labelstudio.project import collect_drawings, push_project
+from annotation_tools.labelstudio.collect import collect_drawings
+from annotation_tools.labelstudio.project import Wishes, push_project
 from annotation_tools.review.build import open_review
 from annotation_tools.review.model import Plan, ReviewJudgement
 from annotation_tools.workspace import Workspace
@@ -94,7 +95,7 @@ def test_from_pictures_to_a_verified_release(label_studio, scenes, tmp_path):
     assert waiting == {disputed, contradicted}
 
     with LabelStudioClient(label_studio.url, label_studio.login.token) as owner:
-        queue = push_project(owner, workspace, label_studio.url, overlap=1, only=waiting)
+        queue = push_project(owner, workspace, label_studio.url, Wishes(overlap=1), only=waiting)
         tasks = {task["data"]["task"]: task["id"] for task in owner.tasks(queue.project)}
         assert set(tasks) == waiting
         cleo = join(label_studio, "cleo@example.org")

@@ -20,6 +20,7 @@ from annotation_tools.formats.labelstudio import (
     results_of_drawing,
     task_of_drawing,
 )
+from annotation_tools.workspace import AnnotationTask
 from earthreason.data.pictures import mask_of
 from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import decode_rle, encode_mask
@@ -51,7 +52,7 @@ def through_brush(mask, folder):
 
 def through_labelstudio_results(mask, folder):
     results = json.loads(json.dumps(results_of_drawing(draw("a", mask))))
-    return drawing_of_results(results, "a", mask.shape, "here", AS_STATED).mask
+    return drawing_of_results(results, AnnotationTask("a", "a.png", *mask.shape), "here", AS_STATED).mask
 
 
 def through_labelstudio_file(mask, folder):
@@ -133,10 +134,10 @@ def test_brush_streams_say_their_own_length(mask):
     assert np.array_equal(decode_brush(stream, *mask.shape), mask)
 
 
-def test_literal_records_and_soft_edges_are_read_as_label_studio_shows_them():
-    # One literal record of eight words: two pixels, the first of alpha 3, the second of alpha 0.
+def test_literal_records_are_read_and_soft_edges_marked_from_half_coverage():
+    # One literal record of eight words: two pixels, the first of alpha 128, the second of alpha 127.
     bits = f"{8:032b}" + f"{7:05b}" + "".join(f"{n - 1:04b}" for n in (3, 4, 8, 16)) + "0" + "00" + "111"
-    bits += "".join(f"{value:08b}" for value in (9, 9, 9, 3, 5, 5, 5, 0))
+    bits += "".join(f"{value:08b}" for value in (9, 9, 9, 128, 5, 5, 5, 127))
     bits += "0" * (-len(bits) % 8)
     stream = [int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)]
     assert decode_brush(stream, 1, 2).tolist() == [[True, False]]

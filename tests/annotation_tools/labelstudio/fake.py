@@ -42,6 +42,18 @@ class FakeLabelStudio:
             return httpx.Response(201, json={"id": number})
         if path == "/api/tasks/":
             return self.page(request)
+        if path == "/api/predictions/":
+            guess = json.loads(request.content)
+            self.tasks[guess["task"]].setdefault("predictions", []).append(guess | {"id": self.next()})
+            return httpx.Response(201, json=guess)
+        changed = re.fullmatch(r"/api/(tasks|predictions)/(\d+)/", path)
+        if changed and method == "PATCH":
+            self.tasks[int(changed[2])] |= json.loads(request.content)
+            return httpx.Response(200, json={})
+        if changed and method == "DELETE":
+            for task in self.tasks.values():
+                task["predictions"] = [g for g in task.get("predictions", []) if g.get("id") != int(changed[2])]
+            return httpx.Response(204)
         found = re.fullmatch(r"/api/projects/(\d+)/(.*)", path)
         if not found or int(found[1]) not in self.projects:
             return httpx.Response(404)
@@ -68,7 +80,9 @@ class FakeLabelStudio:
         numbers = []
         for task in json.loads(request.content):
             numbers.append(self.next())
-            self.tasks[numbers[-1]] = {**task, "id": numbers[-1], "project": project, "annotations": []}
+            guesses = [guess | {"id": self.next()} for guess in task.get("predictions", [])]
+            made = {**task, "id": numbers[-1], "project": project, "annotations": [], "predictions": guesses}
+            self.tasks[numbers[-1]] = made
         return httpx.Response(201, json={"task_ids": numbers})
 
     def task(self, name):

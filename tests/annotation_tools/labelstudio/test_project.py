@@ -9,8 +9,9 @@ from annotation_tools.drawing import draw
 from annotation_tools.errors import DrawingError
 from annotation_tools.formats.labelstudio import results_of_drawing
 from annotation_tools.labelstudio.client import LabelStudioClient, LabelStudioError
+from annotation_tools.labelstudio.collect import collect_drawings
 from annotation_tools.labelstudio.config import check_config, label_config
-from annotation_tools.labelstudio.project import LOCAL, collect_drawings, push_project
+from annotation_tools.labelstudio.project import LOCAL, Wishes, push_project
 from earthreason.errors import DataFormatError, EarthReasonError
 
 from ..conftest import box
@@ -33,7 +34,7 @@ def client(server):
 
 @pytest.fixture
 def pushed(client, workspace):
-    push_project(client, workspace, LOCAL, ["pond", "mill"])
+    push_project(client, workspace, LOCAL, Wishes(["pond", "mill"]))
     return workspace
 
 
@@ -50,7 +51,7 @@ def test_tasks_go_out_with_gsd_and_prelabels_and_only_once(client, server, works
     (guess,) = task["predictions"]
     assert guess["model_version"] == "grabcut"
     assert [entry["type"] for entry in guess["result"]] == ["brushlabels"]  # the category is for people to say
-    assert "predictions" not in server.task("b")
+    assert server.task("b")["predictions"] == []
     assert len(server.projects) == 1
 
 
@@ -153,7 +154,7 @@ def test_a_configuration_edited_by_hand_is_refused_and_can_be_put_back(client, s
         with pytest.raises(EarthReasonError, match="--restore-config") as caught:
             act()
         assert lacks in str(caught.value)
-    push_project(client, pushed, LOCAL, restore_config=True)
+    push_project(client, pushed, LOCAL, Wishes(restore_config=True))
     assert collect_drawings(client, pushed, LOCAL).counts["new"] == 1
 
 
@@ -241,7 +242,7 @@ def polygon(*points):
         (broken(value={"rle": [0, 0, 0, 8]}), "holds 2 pixels|truncated"),
         (broken(value={"rle": "xyz"}), "not a list of bytes"),
         (broken(value={}), "not a brushlabels value"),
-        (broken(type="ellipselabels"), "was that edited"),
+        (broken(type="videorectangle"), "which is not read .* was the project.s configuration edited"),
         (broken(image_rotation=90), "rotated by 90"),
         (polygon((2, 2), (12, 12), (12, 2), (2, 12)), "Self-intersection"),
         (polygon((2, 2), (60, 2), (60, 12)), "outside the image of 30 x 20"),
@@ -280,11 +281,11 @@ def test_what_was_drawn_on_one_server_is_collected_after_work_went_on_on_another
     team = FakeLabelStudio()
     server.annotate("a", result())
     with LabelStudioClient("http://team.example", "secret", team.transport) as other:
-        push_project(other, pushed, "http://team.example", ["pond"])
+        push_project(other, pushed, "http://team.example", Wishes(["pond"]))
         team.annotate("a", result(box(SIZE, 1, 1, 9, 9)), updated_at="2026-01-02T10:00:00Z")
         assert collect_drawings(client, pushed, LOCAL).counts == {"new": 1}
         for _ in range(2):
-            push_project(client, pushed, LOCAL, ["pond"])
+            push_project(client, pushed, LOCAL, Wishes(["pond"]))
             assert collect_drawings(other, pushed, "http://team.example").counts.total() == 1
             assert collect_drawings(client, pushed, LOCAL).counts == {"same": 1}
     assert (len(server.projects), len(team.projects)) == (1, 1)
@@ -295,9 +296,9 @@ def test_what_was_drawn_on_one_server_is_collected_after_work_went_on_on_another
 def test_collect_asks_the_server_that_is_named_and_tells_of_the_others(client, server, pushed, monkeypatch):
     team = FakeLabelStudio()
     with LabelStudioClient("http://team.example", "secret", team.transport) as other:
-        push_project(other, pushed, "http://team.example", ["pond"])
+        push_project(other, pushed, "http://team.example", Wishes(["pond"]))
         team.annotate("a", result())
-        push_project(client, pushed, LOCAL, ["pond"])
+        push_project(client, pushed, LOCAL, Wishes(["pond"]))
     module = "annotation_tools.labelstudio.client.LabelStudioClient"
     monkeypatch.setattr(module, lambda url, token: LabelStudioClient(url, token, team.transport))
     words = ["masks", "collect", str(pushed.root), "--url", "http://team.example/", "--token", "secret"]
@@ -317,7 +318,7 @@ def test_a_server_file_of_the_time_of_one_server_is_read(client, server, pushed)
 
 
 def test_a_queue_is_a_project_of_its_own(client, server, pushed):
-    push_project(client, pushed, LOCAL, only=["b"], overlap=1)
+    push_project(client, pushed, LOCAL, Wishes(overlap=1), only=["b"])
     assert len(server.projects) == 2
     server.tasks[max(server.tasks)]["annotations"].append(
         {"id": 500, "completed_by": 2, "result": result(), "updated_at": "2026-01-03T10:00:00Z"}
