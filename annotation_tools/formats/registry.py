@@ -13,7 +13,7 @@ from annotation_tools.formats import (
     cvat,
     labelme,
     labelme_web,
-    labelstudio,
+    labelstudio_export,
     pictures,
     vectors,
 )
@@ -34,7 +34,7 @@ FILES: tuple[Format, ...] = (
     coco_panoptic.FORMAT,
     coco.FORMAT,
     coco_results.FORMAT,
-    labelstudio.FORMAT,
+    labelstudio_export.FORMAT,
 )
 """Formats of single files. The first that claims a file reads it."""
 PICTURES = pictures.FORMAT
