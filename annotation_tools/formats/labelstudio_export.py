@@ -130,7 +130,7 @@ def _result(name: str, value: dict[str, Any]) -> dict[str, Any]:
     kind = next((kind for kind in _KINDS if kind in value), None)
     kind = kind or next((kind for key, kind in _SHAPES.items() if key in value), None)
     kind = kind or ("rectanglelabels" if {"x", "y", "width", "height"} <= value.keys() else str(value.get("type", "")))
-    size = {key: value[key] for key in ("original_width", "original_height") if key in value}
+    size: dict[str, Any] = {key: value[key] for key in ("original_width", "original_height") if key in value}
     return {"from_name": name, "type": kind.lower(), "value": value, **size}
 
 

@@ -100,7 +100,7 @@ class Images:
         Raises:
             DataFormatError: several images fit equally well; names them.
         """
-        plain = [(name, PurePosixPath(path)) for name in names if (path := plain_path(name))]
+        plain = [(name, PurePosixPath(text)) for name in names if (text := plain_path(name))]
         for name, path in plain:
             if found := self._of_path(path):
                 return _only(found, name, place), True
