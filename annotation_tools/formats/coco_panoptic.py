@@ -6,6 +6,7 @@ The ID is red + 256 * green + 65536 * blue. The PNGs are in a folder with the na
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,10 @@ def _draw(
 
 def _picture(path: Path, name: str, place: str) -> Path:
     for picture in (path.with_suffix("") / name, path.parent / name):
-        if name and picture.is_file():
-            return picture
+        with understood(place, "the name of a PNG"), suppress(OSError):  # a name that no file can have
+            if name and picture.is_file():
+                return picture
+    name = name[:80]
     raise DataFormatError(
         f"{place}: there is no PNG {name!r} in {path.with_suffix('')} or {path.parent}; put the PNGs there"
     )

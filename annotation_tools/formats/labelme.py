@@ -44,7 +44,7 @@ def _read(source: Source) -> Iterator[AnnotatedImage]:
                 continue
             where = f"{place}, shape {number} ({label!r})"
             draw = partial(_draw, shape, kind, where, source.options.repair, canvas)
-            marks.append(Mark(label, draw, where, shape.get("group_id")))
+            marks.append(Mark(label, draw, where, name_of(shape.get("group_id"))))
             owners.append(said if (said := shape.get("description")) in tasks else None)
         flags = mapping(document.get("flags"), place, "'flags'")
         path = name_of(document.get("imagePath"))

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -16,13 +14,11 @@ import numpy as np
 
 from annotation_tools.drawing import Drawing
 from annotation_tools.formats.assembly import drawing_of_entry
-from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, ReadOptions, checked_size
+from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, ReadOptions
 from annotation_tools.formats.brush import HALF, decode_brush, encode_brush
 from annotation_tools.formats.polygons import fill_polygon
-from annotation_tools.formats.source import Format, Source
 from annotation_tools.workspace import AnnotationTask
 from earthreason.data.pictures import open_picture
-from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
 from earthreason.masks.rle import decode_rle
 
@@ -199,26 +195,6 @@ def task_of_drawing(drawing: Drawing, file_name: str) -> dict[str, Any]:
     }
 
 
-def _read(source: Source) -> Iterator[AnnotatedImage]:
-    """Yield one entry per annotation of an export in the format "JSON"; skipped tasks are left out."""
-    with named(Path(source.shown), "an export of Label Studio as JSON"):
-        people = people_of_export(source.document)
-        for number, task in enumerate(source.document, start=1):
-            data, place = task["data"], f"{source.shown}, task {number}"
-            for annotation in task.get("annotations", []):
-                if annotation.get("was_cancelled"):
-                    continue
-                results = annotation["result"]
-                entry = entry_of_results(results, (str(data[IMAGE]),), place, source.options.repair)
-                yield replace(
-                    entry,
-                    size=_size(data, results, place),
-                    task=None if data.get("task") is None else str(data["task"]),
-                    facts=provenance_of(annotation, people)
-                    | {"key": str(annotation.get("unique_id") or annotation.get("id") or "")},
-                )
-
-
 def entry_of_results(
     results: Sequence[dict[str, Any]], names: tuple[str, ...], place: str, repair: bool
 ) -> AnnotatedImage:
@@ -274,18 +250,6 @@ def _names(value: dict[str, Any], key: str, place: str) -> list[str | None]:
 
 def _patch(kind: str, result: dict[str, Any], place: str, repair: bool, height: int, width: int) -> Patch:
     return Patch(_mask_of_result(kind, result, (height, width), place, repair))
-
-
-FORMAT = Format(
-    "Label Studio (JSON)", lambda source: source.suffix == ".json" and isinstance(source.document, list), _read
-)
-
-
-def _size(data: dict[str, Any], results: list[dict[str, Any]], place: str) -> tuple[int, int]:
-    for source, names in ((data, ("height", "width")), *((r, ("original_height", "original_width")) for r in results)):
-        if all(isinstance(source.get(name), int) for name in names):
-            return checked_size(source[names[0]], source[names[1]], place)
-    raise DataFormatError(f"{place}: does not state the size of the image")
 
 
 def provenance_of(annotation: dict[str, Any], people: Mapping[int, str] = MappingProxyType({})) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from annotation_tools.formats import (
     coco_results,
     cvat,
     labelme,
-    labelstudio,
+    labelstudio_export,
     pictures,
     vectors,
     via,
@@ -41,7 +41,7 @@ FILES: tuple[Format, ...] = (
     coco.FORMAT,
     coco_results.FORMAT,
     via.FORMAT,
-    labelstudio.FORMAT,
+    labelstudio_export.FORMAT,
 )
 """Formats of single files. The first that claims a file reads it."""
 PICTURES = pictures.FORMAT

@@ -235,7 +235,7 @@ def test_a_folder_of_png_masks(workspace, tmp_path):
     ("content", "message"),
     [
         ("{", "not JSON"),
-        ("[1]", "not an export of Label Studio"),
+        ("[1]", "tasks of Label Studio must be objects, but number 1 is int"),
         ('{"a": 1}', "in none of the known formats"),
         ('{"shapes": 3, "imagePath": "a.png"}', "'shapes' must be a list"),
         ('{"images": [], "annotations": [{"image_id": 3}]}', "image_id 3, which is not listed"),

@@ -58,7 +58,7 @@ def test_shapes_mark_what_labelme_marks(tmp_path):
             with pytest.raises(DataFormatError, match="marks no pixel"):
                 drawings_in(path, SIZE, options)
             continue
-        if np.ptp(shape["points"], axis=0).min() == 0:  # a rectangle that labelme shows as a line
+        if shape["shape_type"] == "rectangle" and np.ptp(shape["points"], axis=0).min() == 0:  # a line in labelme
             with pytest.raises(DataFormatError, match="has no area|Too few points"):
                 drawings_in(path, SIZE, options)
             continue
@@ -161,6 +161,17 @@ def test_shapes_of_a_group_are_one_instance(tmp_path):
     )
     (drawing,) = drawings_in(path, (20, 30), ReadOptions(instances=True))
     assert [int(decode_rle(target).sum()) for target in drawing.targets] == [12, 6]
+
+
+def test_files_of_one_name_in_several_folders_go_to_the_images_of_their_folders(tmp_path):
+    for split, width in (("train", 5), ("val", 9)):
+        (tmp_path / split).mkdir()
+        write(tmp_path / split, polygon([[1, 1], [width, 1], [width, 5], [1, 5]]), imagePath="a.png")
+    here = AnnotationTask("a", "a.png", 20, 30, origin="val/a.png")
+    reading = read_masks(tmp_path, {"a": here}, AS_STATED)
+    assert [int(drawing.mask.sum()) for drawing in reading.drawings] == [9 * 5]
+    with pytest.raises(DataFormatError, match="a: "):
+        read_masks(tmp_path, {"a": AnnotationTask("a", "a.png", 20, 30)}, AS_STATED)
 
 
 def test_a_flag_says_no_target_only_if_it_is_true(tmp_path):
