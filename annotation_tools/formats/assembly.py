@@ -93,6 +93,9 @@ def _matched(
         if entry.task is not None and entry.task in tasks:
             yield entry, [tasks[entry.task]]
             continue
+        if entry.image is None and not entry.names:  # says only what was left out of the file
+            reading.skipped.update(entry.skipped)
+            continue
         if entry.image is not None:
             yield entry, images.tasks[entry.image]
             continue
