@@ -1,4 +1,4 @@
-"""Read pictures for annotation: 8-bit RGB files unchanged; GeoTIFFs and 16-bit pictures stretched, with their facts."""
+"""Read pictures for annotation: 8-bit RGB files unchanged; others as people see them in RGB, with their facts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,28 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from annotation_tools.bands import shown_bands
+from annotation_tools.bands import stretch as stretch
 from annotation_tools.sizes import checked_size
 from earthreason.data.pictures import open_picture, png_bytes, rgb_content
 from earthreason.errors import DataFormatError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
-PERCENTILES = (2.0, 98.0)
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".jp2", ".j2k", ".webp", ".bmp")
+UNREAD_SUFFIXES = (".gif", ".avif", ".heic", ".heif", ".jxl", ".psd", ".ecw", ".sid", ".vrt", ".dng", ".svg")
+"""Pictures that are refused by name, so that none of a folder is passed over unsaid."""
 _MODES_16 = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_DRIVERS = {
+    b"II*\0": "GTiff",
+    b"MM\0*": "GTiff",
+    b"II+\0": "GTiff",
+    b"MM\0+": "GTiff",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"\0\0\0\x0cjP  ": "JP2OpenJPEG",
+    b"\xff\x4f\xff\x51": "JP2OpenJPEG",
+    b"BM": "BMP",
+}
+"""GDAL's driver by the first bytes of a file. Others are never tried: they may open further files and URLs."""
 
 
 @dataclass(frozen=True)
@@ -52,28 +67,62 @@ def suffix_of_content(content: bytes) -> str:
 
 
 def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> SourceImage:
-    """Read a picture; channels of more than 8 bits are stretched from the 2nd to the 98th percentile of each band.
+    """Read a picture as people see it; `annotation_tools.bands` says how rasters are shown.
+
+    The content of the file decides how it is read, not its suffix.
 
     Args:
-        path: JPEG, PNG, TIFF, BMP or WebP.
-        bands: bands for red, green and blue of a TIFF or 16-bit PNG, from 1; None for the first three, or the first
-            one three times.
+        path: JPEG, PNG, TIFF, JPEG 2000, BMP or WebP.
+        bands: bands for red, green and blue, from 1; None to go by what the file states.
 
     Raises:
-        DataFormatError: the file is not readable, or lacks a band; the message names the file.
+        DataFormatError: the file is not readable, has several pictures, or lacks a band; the message names the file.
     """
-    if path.suffix.lower() in (".tif", ".tiff"):
-        return _read_raster(path, bands)
+    with path.open("rb") as file:
+        driver = _driver(file.read(32), path)
+    if driver in ("GTiff", "JP2OpenJPEG"):
+        return _read_raster(path, driver, bands)
     content = path.read_bytes()
     try:
         with Image.open(io.BytesIO(content)) as image:
             deep = image.mode in _MODES_16 or _png_depth(content) == 16
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            frames = int(getattr(image, "n_frames", 1)) if image.format != "MPO" else 1  # further views, not pages
+            mode = image.mode
+    except Exception as error:  # Pillow's plugins raise almost any type for damaged content
         raise DataFormatError(f"{path}: not a readable picture ({error})") from None
-    if deep:
-        return _read_raster(path, bands)
+    if frames > 1:
+        raise DataFormatError(f"{path}: an animation of {frames} pictures; save the one to draw on as PNG")
+    if deep or (bands is not None and (mode != "RGB" or bands != (1, 2, 3))):
+        return _read_raster(path, driver, bands)
     stored, (height, width) = rgb_content(content, path)
+    if mode in ("RGBA", "LA", "PA", "P", "La", "RGBa"):
+        stored = _without_transparent(content, stored)
     return SourceImage(stored, height, width)
+
+
+def _driver(head: bytes, path: Path) -> str:
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    found = next((driver for start, driver in _DRIVERS.items() if head.startswith(start)), None)
+    if found is not None:
+        return found
+    if not head:
+        raise DataFormatError(f"{path}: the file is empty")
+    kind = "a GIF" if head.startswith(b"GIF8") else "not a JPEG, PNG, TIFF, JPEG 2000, BMP or WebP picture"
+    raise DataFormatError(f"{path}: {kind}; save it as PNG or GeoTIFF")
+
+
+def _without_transparent(content: bytes, stored: bytes) -> bytes:
+    """Make pixels of full transparency black, as those without data are in a GeoTIFF; viewers do not show them."""
+    image = open_picture(content)
+    if image.mode == "P" and "transparency" not in image.info:
+        return stored
+    hidden = np.asarray(image.convert("RGBA").getchannel("A")) == 0
+    if not hidden.any():
+        return stored
+    colours = _colours(stored).copy()
+    colours[hidden] = 0
+    return png_bytes(Image.fromarray(colours))
 
 
 def _png_depth(content: bytes) -> int | None:
@@ -91,55 +140,29 @@ def _colours(content: bytes) -> np.ndarray:
     return np.asarray(open_picture(content).convert("RGB"))
 
 
-def stretch(bands: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-    """Stretch each band linearly so that its percentiles become 0 and 255; return (n, height, width) uint8.
-
-    Args:
-        bands: (n, height, width) of any number type.
-        valid: (height, width) bool, True where pixels have data; others become 0. None if all have.
-    """
-    out = np.zeros(bands.shape, np.uint8)
-    for band, target in zip(bands, out, strict=True):
-        good = np.isfinite(band) if valid is None else np.isfinite(band) & valid
-        if not good.any():
-            continue
-        low, high = np.percentile(band[good], PERCENTILES)
-        scale = 255 / (high - low) if high > low else 0.0
-        target[good] = np.clip(np.round((band[good] - low) * scale), 0, 255)
-    return out
-
-
-def _read_raster(path: Path, bands: tuple[int, int, int] | None) -> SourceImage:
+def _read_raster(path: Path, driver: str, bands: tuple[int, int, int] | None) -> SourceImage:
     import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import DriverRegistrationError, NotGeoreferencedWarning, RasterioError
 
-    with path.open("rb") as file:  # the driver is fixed: other GDAL formats may open further files and URLs
-        driver = "GTiff" if _png_depth(file.read(32)) is None else "PNG"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(path, driver=driver) as source:
-                chosen = bands or ((1, 2, 3) if source.count >= 3 else (1, 1, 1))
-                if max(chosen) > source.count or min(chosen) < 1:
-                    raise DataFormatError(f"{path}: --bands {chosen} cannot be read from {source.count} bands")
+                if source.subdatasets:
+                    raise DataFormatError(
+                        f"{path}: {len(source.subdatasets)} pages; save the one to draw on as a file of its own "
+                        f"(gdal_translate GTIFF_DIR:1:{path.name} page.tif)"
+                    )
                 checked_size(source.height, source.width, str(path))
-                pixels = source.read(list(chosen))
-                valid = source.dataset_mask() > 0
+                shown = shown_bands(source, bands, str(path))
                 placed = source.transform != rasterio.Affine.identity()
                 transform = list(source.transform)[:6] if placed else None
                 crs = source.crs.to_wkt() if source.crs else None
-    except RasterioError as error:
-        raise DataFormatError(f"{path}: not a readable TIFF or PNG ({error})") from None
-    shown = pixels if pixels.dtype == np.uint8 else stretch(pixels.astype(np.float64), valid)
-    picture = _encoded(shown)
-    resolution = pixel_size(transform, crs, picture.height, picture.width)
-    return SourceImage(picture.content, picture.height, picture.width, resolution, transform, crs)
-
-
-def _encoded(bands: np.ndarray) -> SourceImage:
-    colours = np.repeat(bands, 3, axis=0) if bands.shape[0] == 1 else bands
-    image = Image.fromarray(np.ascontiguousarray(colours.transpose(1, 2, 0)))  # (height, width, 3)
-    return SourceImage(png_bytes(image), image.height, image.width)
+    except (RasterioError, DriverRegistrationError) as error:
+        raise DataFormatError(f"{path}: not a readable picture ({' '.join(str(error).split())})") from None
+    image = Image.fromarray(np.ascontiguousarray(shown.transpose(1, 2, 0)))  # (height, width, 3)
+    resolution = pixel_size(transform, crs, image.height, image.width)
+    return SourceImage(png_bytes(image), image.height, image.width, resolution, transform, crs)
 
 
 def pixel_size(transform: list[float] | None, crs: str | None, height: int, width: int) -> float | None:

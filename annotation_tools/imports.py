@@ -14,7 +14,7 @@ from annotation_tools.errors import DrawingError
 from annotation_tools.formats.assembly import Reading
 from annotation_tools.formats.base import AS_STATED, ReadOptions
 from annotation_tools.formats.registry import read_masks
-from annotation_tools.images import SUFFIXES, read_picture
+from annotation_tools.images import SUFFIXES, UNREAD_SUFFIXES, read_picture
 from annotation_tools.workspace import AnnotationTask, Workspace, fault_of, is_workspace, with_facts_of
 from earthreason.data.configs import CONFIGS
 from earthreason.data.exports import file_stem, suffix_of
@@ -245,8 +245,7 @@ def _arrivals(source: str, options: ImportOptions, there: Mapping[str, Annotatio
     if not path.exists() and source not in CONFIGS:
         raise DataNotFoundError(f"there is no {source}; give a picture, a folder, or a configuration")
     if path.exists() and not _holds_samples(path):
-        files = [path] if path.is_file() else [p for p in visible_files(path, "**/*") if p.suffix.lower() in SUFFIXES]
-        for file in files:
+        for file in [path] if path.is_file() else _pictures(path):
             origin = file.name if path.is_file() else file.relative_to(path).as_posix()
             yield _of_picture(file, options, there, origin)
         return
@@ -254,10 +253,22 @@ def _arrivals(source: str, options: ImportOptions, there: Mapping[str, Annotatio
         yield _of_record(split, record)
 
 
+def _pictures(folder: Path) -> list[Path]:
+    files = visible_files(folder, "**/*")
+    unread = [path for path in files if path.suffix.lower() in UNREAD_SUFFIXES]
+    if unread:
+        more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
+        raise DataFormatError(
+            f"{unread[0]}{more}: {unread[0].suffix.lower()[1:].upper()} pictures are not read; save them as PNG or "
+            "GeoTIFF, or move them out of the folder"
+        )
+    return [path for path in files if path.suffix.lower() in SUFFIXES]
+
+
 def _holds_samples(path: Path) -> bool:
     """Tell whether a path is a release or an export of `earthreason export`, rather than plain pictures."""
     if path.is_file():
-        return path.suffix.lower() not in SUFFIXES
+        return path.suffix.lower() not in SUFFIXES + UNREAD_SUFFIXES
     if (path / "annotations").is_dir() and (path / "images").is_dir():
         return True
     if visible_files(path, "*.tar") or visible_files(path, "**/*.parquet"):

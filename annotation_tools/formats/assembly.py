@@ -59,7 +59,7 @@ def assemble(
     faults: list[str] = []
     places: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for entry, several in _matched(found, tasks, reading, faults):
-        reading.labels.update(_label(mark, entry, options) or "" for mark in entry.marks)
+        reading.labels.update(mark.code or _label(mark, entry, options) or "" for mark in entry.marks)
         reading.skipped.update(entry.skipped)
         try:
             for task, marks in _shared_out(entry, several, tasks, options, reading):
@@ -93,6 +93,9 @@ def _matched(
         if entry.task is not None and entry.task in tasks:
             yield entry, [tasks[entry.task]]
             continue
+        if entry.image is None and not entry.names:  # says only what was left out of the file
+            reading.skipped.update(entry.skipped)
+            continue
         if entry.image is not None:
             yield entry, images.tasks[entry.image]
             continue
@@ -121,7 +124,8 @@ def _matched(
 
 
 def _label(mark: Mark, entry: AnnotatedImage, options: ReadOptions) -> str | None:
-    return entry.said or mark.label or options.unnamed
+    unnamed = options.unnamed if mark.code in (None, options.category) else None  # a name for one of several codes
+    return entry.said or mark.label or unnamed or mark.code
 
 
 def _shared_out(
@@ -132,7 +136,7 @@ def _shared_out(
     reading: Reading,
 ) -> Iterator[tuple[AnnotationTask, list[Mark]]]:
     """Yield the tasks that an image's marks belong to, each with its marks."""
-    chosen = [mark for mark in entry.marks if options.category in (None, _label(mark, entry, options))]
+    chosen = [mark for mark in entry.marks if options.category in (None, mark.code, _label(mark, entry, options))]
     if len(chosen) < len(entry.marks):
         reading.skipped["shapes of other labels"] += len(entry.marks) - len(chosen)
     if options.target is not None:

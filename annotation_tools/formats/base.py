@@ -80,12 +80,14 @@ class Mark:
         draw: rasterises it; raises DataFormatError with its place. Called only for marks that are wanted.
         place: file, image, and number of the mark, for messages.
         group: marks of the same group are parts of one instance; None is an instance of its own.
+        code: number or colour that stands for a category of unknown name; `--category` chooses by it.
     """
 
     label: str | None
     draw: Draw
     place: str
     group: object = None
+    code: str | None = None
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def test_a_shape_added_in_labelme_goes_to_the_task_of_its_label_or_is_refused(sh
     import_masks(other.root, tmp_path / "out", ImportOptions(annotator="anna"))
     (boats,) = other.drawings()["boats"]
     assert len(boats.targets) == 3
-    assert boats.mask.sum() == 16 + 16 + 20
+    assert boats.mask.sum() == 16 + 16 + 30  # labelme marks the outline too: 6 x 5 pixels
     ambiguous = new | {"label": "water"}  # pond or mill: both have shapes of this label
     path.write_text(json.dumps(document | {"shapes": [*document["shapes"], ambiguous]}))
     with pytest.raises(DrawingError, match="pond: drawn 2 times"):

@@ -1,6 +1,8 @@
 """Pictures, GeoTIFFs and releases that are imported into a workspace."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from earthreason.errors import DataFormatError
 from .conftest import box, drawn, import_images, write_geotiff, write_picture
 
 SIZE = (20, 30)
+GOLDENS = Path(__file__).parent / "goldens/pictures"
 
 
 def test_pictures_become_tasks_with_their_bytes(workspace, tmp_path):
@@ -30,6 +33,24 @@ def test_a_geotiff_tells_its_gsd_and_is_stretched(tmp_path):
     pixels = np.asarray(Image.open(tmp_path / "work" / "images" / task.picture))
     assert pixels.dtype == np.uint8
     assert (pixels.min(), pixels.max()) == (0, 255)
+
+
+def test_pictures_of_other_formats_and_suffixes_in_capitals_are_found(tmp_path):
+    for name in ("exact.jp2", "exact.webp", "plain.bmp", "palette.tif"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        shutil.copy(GOLDENS / name, tmp_path / "in" / f"{name.replace('.', '-')}{Path(name).suffix.upper()}")
+    assert import_images(tmp_path / "work", str(tmp_path / "in")).images == 4
+    assert import_images(tmp_path / "one", str(tmp_path / "in" / "exact-jp2.JP2")).images == 1
+
+
+@pytest.mark.parametrize("name", ["b.gif", "b.GIF", "b.heic"])
+def test_a_picture_that_is_not_read_is_not_passed_over(tmp_path, name):
+    write_picture(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / name).write_bytes(b"GIF89a")
+    with pytest.raises(DataFormatError, match="are not read; save them as PNG"):
+        import_images(tmp_path / "work", str(tmp_path / "in"))
+    with pytest.raises(DataFormatError, match="a GIF; save it as PNG"):
+        import_images(tmp_path / "work", str(tmp_path / "in" / name))
 
 
 def test_without_a_crs_the_gsd_is_unknown_and_can_be_given(tmp_path):

@@ -5,11 +5,14 @@ import json
 
 import numpy as np
 import pyarrow
+import pytest
 from PIL import Image
 
+from annotation_tools.formats.base import ReadOptions
 from annotation_tools.formats.registry import read_masks
 from earthreason.data.sources.jsonl import JSONLines
 from earthreason.data.sources.release import Release
+from earthreason.errors import DataFormatError
 
 SOFT = np.zeros((24, 32), np.uint8)
 SOFT[4:12, 4:20] = 255
@@ -54,12 +57,12 @@ def test_two_loads_of_a_question_file_say_it_twice(tmp_path, caplog):
         assert len(said(caplog)) == 1
 
 
-def test_an_import_of_masks_says_it_once(tmp_path, caplog):
+def test_an_import_of_masks_asks_for_a_threshold(tmp_path):
     for name in ("a", "b"):
         soften(tmp_path / f"{name}.png")
-    for _ in range(2):
-        assert read_masks(tmp_path, {}).strangers == ["a.png", "b.png"]
-        assert len(said(caplog)) == 1
+    with pytest.raises(DataFormatError, match=r"255 \(.* in 2 files\), 90 \(.* in 2 files\); choose one"):
+        read_masks(tmp_path, {})
+    assert read_masks(tmp_path, {}, ReadOptions(category=">0", unnamed="pond")).strangers == ["a.png", "b.png"]
 
 
 def test_parquet_questions_say_it_once(tmp_path, caplog):

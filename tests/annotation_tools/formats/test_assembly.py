@@ -112,7 +112,7 @@ def test_two_images_of_a_file_for_one_of_the_workspace_are_an_error_unless_the_p
 
 
 def test_two_drawings_of_nobody_are_an_error_and_of_two_people_are_not():
-    with pytest.raises(DataFormatError, match="a: 2 drawings in file, but it does not say whose"):
+    with pytest.raises(DataFormatError, match="a: drawn more than once, in file"):
         read([image(mark()), image(mark())])
     people = [image(mark(), facts={"annotator": name}) for name in ("anna", "ben")]
     assert len(read(people).drawings) == 2
