@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from annotation_tools import masks_cli
-from annotation_tools.workspace import Workspace
+from annotation_tools.workspace import Workspace, fingerprints
 from earthreason.cli.app import guard, make_app, report_json, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.errors import EarthReasonError, UnknownNameError
@@ -141,6 +142,7 @@ def adjudicate(
     """
     from annotation_tools.quality.adjudicate import Rules
     from annotation_tools.quality.adjudicate import adjudicate as settle
+    from annotation_tools.rulings import apply_rulings, usable_drawings
 
     workspace = Workspace.open(work)
     drawings = workspace.drawings()
@@ -150,9 +152,12 @@ def adjudicate(
     for name in adjudicators or ():
         if name not in annotators:
             raise UnknownNameError("--adjudicator", name, annotators)
-    entries = settle(drawings, Rules(method, min_iou, min_drawings, tuple(adjudicators or ())))
+    usable = usable_drawings(workspace, drawings)
+    entries = settle(usable, Rules(method, min_iou, min_drawings, tuple(adjudicators or ())))
+    merged = {e.drawing.task: replace(e, sources=fingerprints(drawings[e.drawing.task])) for e in entries}
     with workspace.changing():
-        workspace.write_consensus(entries)
+        workspace.write_consensus(merged.values())
+    entries = list(apply_rulings(workspace, drawings, merged).values())
     waiting = [entry for entry in entries if not entry.settled]
     console = stdout()
     undrawn = len(workspace.tasks) - len(entries)

@@ -87,6 +87,7 @@ class ExportSummary:
         undrawn: tasks without a drawing.
         unadjudicated: tasks drawn after the last `adjudicate`.
         unsettled: tasks that wait for a third person.
+        returned: comments by task that were sent back to be drawn again.
         left_out: samples and questions left out because of a review.
     """
 
@@ -94,6 +95,7 @@ class ExportSummary:
     undrawn: list[str]
     unadjudicated: list[str]
     unsettled: list[str]
+    returned: dict[str, str]
     left_out: LeftOut
 
 
@@ -135,7 +137,9 @@ def export_workspace(
 
 
 def _summary(agreed: AgreedSamples, counts: dict[str, int], left: LeftOut | None = None) -> ExportSummary:
-    return ExportSummary(counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, left or left_out({}))
+    return ExportSummary(
+        counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, agreed.returned, left or left_out({})
+    )
 
 
 def _provenance_line(entry: Consensus) -> str:

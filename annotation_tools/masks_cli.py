@@ -215,9 +215,10 @@ def start(
     from tqdm import tqdm
 
     from annotation_tools.labelstudio.project import LOCAL, push_project
+    from annotation_tools.rulings import current_consensus
 
     workspace = Workspace.open(work)
-    only = [name for name, entry in workspace.consensus().items() if not entry.settled] if queue else None
+    only = [name for name, entry in current_consensus(workspace).items() if not entry.settled] if queue else None
     if queue and not only:
         raise EarthReasonError(f"{work}: no image is waiting for a third person; run `adjudicate` first")
     with _server(workspace, url, token, host, port) as (client, login):
@@ -352,6 +353,7 @@ def export(
     console.print(f"{out}: {counts}", soft_wrap=True)
     for names, why in (
         (written.unsettled, "waiting for a third person"),
+        (list(written.returned), "sent back to be drawn again"),
         (written.unadjudicated, "drawn after the last `adjudicate`"),
         (written.undrawn, f"{annotator} has not drawn" if annotator else "no one has drawn"),
     ):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from annotation_tools.drawing import Drawing
+from annotation_tools.rulings import apply_rulings, returned_comments
 from annotation_tools.workspace import AnnotationTask, Consensus, Workspace
 from earthreason.data.pictures import rgb_content
 from earthreason.data.schema import SPLITS, Record
@@ -25,6 +26,7 @@ class AgreedSamples:
         undrawn: tasks without a drawing (of the annotator, if one is given).
         unadjudicated: tasks drawn after the last `adjudicate`.
         unsettled: tasks that wait for a third person.
+        returned: comments by task that were sent back to be drawn again.
     """
 
     name = "workspace"
@@ -37,11 +39,14 @@ class AgreedSamples:
         """
         self._workspace = workspace
         self.entries = settled_entries(workspace, annotator)
-        consensus = workspace.consensus() if annotator is None else {}
-        self.unsettled = [task for task, entry in consensus.items() if not entry.settled]
-        drawn = workspace.drawings() if annotator is None else self.entries
-        self.undrawn = [task for task in workspace.tasks if task not in drawn]
-        self.unadjudicated = [task for task in drawn if consensus and task not in consensus]
+        drawn = workspace.drawings()
+        self.returned = returned_comments(workspace)
+        consensus = apply_rulings(workspace, drawn, workspace.consensus()) if annotator is None else {}
+        waiting = [task for task, entry in consensus.items() if not entry.settled]
+        self.unsettled = [task for task in waiting if task not in self.returned]
+        self.undrawn = [task for task in workspace.tasks if task not in (drawn if annotator is None else self.entries)]
+        adjudicated = annotator is None and bool(workspace.consensus())
+        self.unadjudicated = [task for task in drawn if adjudicated and task not in consensus]
         if not self.entries:
             raise EarthReasonError(f"{workspace.root}: no image has a settled mask; draw, collect and adjudicate first")
         splits = Counter(workspace.tasks[task].split for task in self.entries)
@@ -70,15 +75,17 @@ def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[
                 f"{workspace.root}: {annotator!r} drew nothing; annotators: {', '.join(known) or 'none'}"
             )
         return {task: _alone(several[0]) for task, several in own.items() if several}
-    consensus = workspace.consensus()
-    if not consensus:
-        twice = [task for task, several in drawings.items() if len(several) > 1]
+    written = workspace.consensus()
+    consensus = apply_rulings(workspace, drawings, written, alone=True)
+    if not written:
+        twice = [task for task, several in drawings.items() if len(several) > 1 and task not in consensus]
         if twice:
             raise EarthReasonError(
                 f"{workspace.root}: {len(twice)} images were drawn by several people ({twice[0]!r}, ...); run "
                 "`adjudicate` first, or choose a person with --annotator"
             )
-        return {task: _alone(several[0]) for task, several in drawings.items()}
+        single = {task: _alone(several[0]) for task, several in drawings.items() if task not in consensus}
+        return single | {task: entry for task, entry in consensus.items() if entry.settled}
     stale = [task for task, entry in consensus.items() if not entry.is_of(drawings.get(task, []))]
     if stale:
         raise EarthReasonError(

@@ -15,8 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, Field
 
 from annotation_tools.review.database import ConflictError, OtherReviewError
-from annotation_tools.review.model import LONGEST_TEXT, REASONS, ReviewItem, ReviewJudgement
 from annotation_tools.review.large import Box
+from annotation_tools.review.model import LONGEST_TEXT, REASONS, ReviewItem, ReviewJudgement
 from annotation_tools.review.pictures import PREVIEW, overlay_png, picture_bytes
 from annotation_tools.review.store import ReviewStore
 from earthreason.errors import EarthReasonError
