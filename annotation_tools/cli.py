@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from annotation_tools import managing_cli as managing_cli  # adds commands to `masks`
 from annotation_tools import masks_cli
 from annotation_tools.workspace import Workspace, fingerprints
 from earthreason.cli.app import guard, make_app, report_json, stdout
