@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from annotation_tools import managing_cli as managing_cli  # adds commands to `masks`
-from annotation_tools import masks_cli
+from annotation_tools import masks_cli, settle_cli
 from annotation_tools.workspace import Workspace, fingerprints
 from earthreason.cli.app import guard, make_app, report_json, stdout
 from earthreason.cli.options import JsonOption
@@ -17,6 +17,7 @@ from earthreason.errors import EarthReasonError, UnknownNameError
 
 app = make_app("python -m annotation_tools", "Draw masks and review questions.")
 app.add_typer(masks_cli.app, name="masks")
+app.command()(settle_cli.settle)
 _LISTED = 10
 ReviewFolder = Annotated[Path, typer.Argument(metavar="REVIEW", help="Folder of a review.")]
 

@@ -6,26 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import FastAPI, Response
+from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, Field
 
-from annotation_tools.review.database import ConflictError, OtherReviewError
-from annotation_tools.review.large import Box
 from annotation_tools.review.model import LONGEST_TEXT, REASONS, ReviewItem, ReviewJudgement
 from annotation_tools.review.pictures import PREVIEW, overlay_png, picture_bytes
 from annotation_tools.review.store import ReviewStore
-from earthreason.errors import EarthReasonError
+from annotation_tools.review.web import clean_name, make_app, parse_box
 
 HERE = Path(__file__).parent
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 SHORTCUTS = (
     ("1 or a", "accept"),
     ("2 or e", "edit the question"),
@@ -71,32 +63,10 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
         store: store of the review.
         hosts: accepted host names; they guard against other sites whose name resolves to this machine.
     """
-    app = FastAPI(title="EarthReason question review", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app = make_app("EarthReason question review", hosts)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
     folder = store.path.parent
-
-    @app.middleware("http")
-    async def protect(request: Request, call_next: Any) -> Response:
-        origin = request.headers.get("origin")
-        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-            return JSONResponse({"error": "the request came from a page at another address"}, 403)
-        response: Response = await call_next(request)
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
-
-    @app.exception_handler(EarthReasonError)
-    async def refuse(_: Request, error: EarthReasonError) -> JSONResponse:
-        body = {"error": str(error), "other_review": isinstance(error, OtherReviewError)}
-        return JSONResponse(body, 409 if isinstance(error, ConflictError) else 404)
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        return JSONResponse({"error": f"{first['loc'][-1]}: {first['msg']}"}, 422)
 
     @app.get("/", response_class=HTMLResponse)
     def start() -> str:
@@ -164,33 +134,6 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
         return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
     return app
-
-
-def parse_box(text: str) -> Box | None:
-    """Parse left, top, width and height; return None, the whole image, if the text is empty.
-
-    Raises:
-        EarthReasonError: the text is not four whole numbers.
-    """
-    if not text:
-        return None
-    try:
-        left, top, width, height = map(int, text.split(","))
-    except ValueError:
-        raise EarthReasonError(f"box {text!r}: give left,top,width,height in pixels") from None
-    return left, top, width, height
-
-
-def clean_name(text: str) -> str:
-    """Check a reviewer's name and normalise its spaces.
-
-    Raises:
-        EarthReasonError: the name is empty, too long or not printable.
-    """
-    name = " ".join(text.split())
-    if not name or len(name) > 60 or not name.isprintable():
-        raise EarthReasonError("a reviewer's name must have 1 to 60 printable characters")
-    return name
 
 
 def payload(item: ReviewItem) -> dict[str, Any]:
