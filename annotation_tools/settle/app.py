@@ -193,7 +193,7 @@ def payload(case: Case, queue: SettleQueue) -> dict[str, Any]:
                 "targets": None if drawing.targets is None else len(drawing.targets),
                 "created": drawing.created,
                 "seconds": drawing.seconds,
-                "iou": round(mask_iou(mask, proposed), 2),
+                "iou": None if merged.is_empty else round(mask_iou(mask, proposed), 2),
             }
             for drawing, mask in zip(case.drawings, whole, strict=True)
         ],

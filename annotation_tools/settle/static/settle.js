@@ -85,7 +85,7 @@ function describe(drawing) {
   const what = drawing.is_empty ? "no target" : `${drawing.category || "no category"} · ${drawing.pixels.toLocaleString("en")} px`;
   const targets = drawing.targets === null ? "" : ` · ${drawing.targets} targets`;
   const time = [drawing.created.slice(0, 16).replace("T", " "), drawing.seconds === null ? "" : `${Math.round(drawing.seconds)} s`];
-  return [`${what}${targets}`, [`IoU ${drawing.iou.toFixed(2)} with the merged one`, ...time].filter(Boolean).join(" · ")];
+  return [`${what}${targets}`, [drawing.iou === null ? "" : `IoU ${drawing.iou.toFixed(2)} with the merged one`, ...time].filter(Boolean).join(" · ")];
 }
 
 function legend() {
