@@ -49,6 +49,7 @@ function addresses(layer) {
 }
 
 function follow(leader) { // all views show the same part
+  if (!viewers.includes(leader) || !leader.canvas.clientWidth) return; // a view of an earlier task
   for (const other of viewers) {
     if (other === leader || (other.scale === leader.scale && other.x === leader.x && other.y === leader.y)) continue;
     Object.assign(other, { scale: leader.scale, x: leader.x, y: leader.y, fitted: leader.fitted });

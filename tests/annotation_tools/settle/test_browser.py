@@ -119,6 +119,17 @@ def test_all_views_zoom_together_and_keys_change_them(page):
     assert page.faults == []
 
 
+def test_pictures_of_every_task_are_shown(page):
+    blank = """[...document.querySelectorAll('canvas')].filter((canvas) => !canvas.width || !canvas.getContext('2d')
+        .getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value)).length"""
+    for task in "abcd":
+        at(page, task)
+        page.wait_for_timeout(600)
+        assert page.evaluate(blank) == 0, task
+        page.keyboard.press("j")
+    assert page.faults == []
+
+
 def test_a_phone_shows_everything_without_scrolling_sideways(page):
     page.set_viewport_size({"width": 390, "height": 800})
     page.wait_for_timeout(200)
