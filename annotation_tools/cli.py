@@ -50,6 +50,14 @@ def review(
     stale_ok: Annotated[
         bool, typer.Option("--stale-ok", help="Continue the review even if SRC has changed since it was created.")
     ] = False,
+    reviewers: Annotated[
+        list[str] | None,
+        typer.Option("--reviewer", help="Person who may judge; repeatable.", show_default="anybody"),
+    ] = None,
+    leads: Annotated[
+        list[str] | None,
+        typer.Option("--lead", help="Person who sees all verdicts, withdraws them and settles disputes; repeatable."),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8765,
 ) -> None:
@@ -61,9 +69,11 @@ def review(
 
     from annotation_tools.review.build import open_review
     from annotation_tools.review.model import Plan
+    from annotation_tools.review.roles import Roles
     from annotation_tools.review.serve import serve
     from earthreason.cli.ports import check_free
 
+    roles = Roles.of(reviewers, leads)
     check_free(host, port)
     with tqdm(unit="image", desc="preparing", leave=False) as bar:
         store = open_review(source, out, Plan(overlap, per_image, second_pass, seed), bar.update, stale_ok)
@@ -71,7 +81,7 @@ def review(
     console.print(f"{store.questions} questions about {store.images} images: http://{host}:{port}/", soft_wrap=True)
     then = f"python -m annotation_tools verdicts {out} --out verdicts.jsonl"
     console.print(f"Ctrl-C stops; verdicts are in {out}. Afterwards: {then}", soft_wrap=True)
-    serve(store, host, port)
+    serve(store, host, port, roles)
     store.close()
 
 

@@ -8,14 +8,15 @@ from fastapi import FastAPI
 
 from annotation_tools.review.app import create_app
 from annotation_tools.review.large import share_memory
+from annotation_tools.review.roles import Roles
 from annotation_tools.review.store import ReviewStore
 
 _LOOPBACK = ("127.0.0.1", "localhost")
 
 
-def serve(store: ReviewStore, host: str, port: int) -> None:
-    """Serve a review until interrupted."""
-    serve_app(lambda hosts: create_app(store, hosts), host, port)
+def serve(store: ReviewStore, host: str, port: int, roles: Roles) -> None:
+    """Serve a review to its people until interrupted."""
+    serve_app(lambda hosts: create_app(store, hosts, roles), host, port)
 
 
 def serve_app(make: Callable[[Sequence[str]], FastAPI], host: str, port: int) -> None:

@@ -45,7 +45,8 @@ def make_app(title: str, hosts: Sequence[str]) -> FastAPI:
     @app.exception_handler(EarthReasonError)
     async def refuse(_: Request, error: EarthReasonError) -> JSONResponse:
         body = {"error": str(error), "other_review": isinstance(error, OtherReviewError)}
-        return JSONResponse(body, 409 if isinstance(error, ConflictError) else 404)
+        status = 409 if isinstance(error, ConflictError) else 403 if isinstance(error, PermissionError) else 404
+        return JSONResponse(body, status)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
