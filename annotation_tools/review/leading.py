@@ -51,7 +51,8 @@ def decide(store: ReviewStore, lead: str, item: int, verdict: str, text: str = "
         if db.execute("SELECT 1 FROM items WHERE item = ?", (item,)).fetchone() is None:
             raise DataNotFoundError(f"the review has no question {item}")
         event = db.execute(
-            "INSERT INTO events (at, reviewer, place, item, round, kind, content) VALUES (?, ?, 0, ?, ?, 'decision', ?)",
+            "INSERT INTO events (at, reviewer, place, item, round, kind, content) "
+            "VALUES (?, ?, 0, ?, ?, 'decision', ?)",
             (now(), lead, item, DECIDED, json.dumps(content | {"saw_answers": True})),
         ).lastrowid
         db.execute("DELETE FROM verdicts WHERE item = ? AND round = ?", (item, DECIDED))

@@ -46,8 +46,11 @@ def rejected_masks(workspace: Workspace, review: Path) -> Rejected:
     try:
         masks = dict(store.rows("SELECT sample_id, mask FROM samples"))
         verdicts: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for verdict in store.verdicts():
-            if verdict["verdict"] == "reject" and set(verdict["reasons"]) & set(WRONG_MASK):
+        everything = list(store.verdicts())
+        kept = {_question(entry) for entry in everything if entry["round"] == 0 and entry["verdict"] != "reject"}
+        for verdict in everything:
+            wrong = verdict["verdict"] == "reject" and set(verdict["reasons"]) & set(WRONG_MASK)
+            if wrong and _question(verdict) not in kept:  # the lead may have overruled it
                 verdicts[verdict["sample_id"]].append(verdict)
     finally:
         store.close()
@@ -76,6 +79,10 @@ def rejected_masks(workspace: Workspace, review: Path) -> Rejected:
             )
         )
     return found
+
+
+def _question(verdict: dict[str, Any]) -> tuple[str, str, int]:
+    return verdict["split"], verdict["sample_id"], verdict["number"]
 
 
 def _said(verdict: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Who may judge in a review, and who may see and settle the verdicts of all. Names are trusted; there are no passwords."""
+"""Who may judge in a review, and who leads it. Names are trusted; there are no passwords."""
 
 from __future__ import annotations
 
