@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from annotation_tools import assist_cli, masks_cli
-from annotation_tools.workspace import Workspace
+from annotation_tools import assist_cli, masks_cli, settle_cli
+from annotation_tools import managing_cli as managing_cli  # adds commands to `masks`
+from annotation_tools.workspace import Workspace, fingerprints
 from earthreason.cli.app import guard, make_app, report_json, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.errors import EarthReasonError, UnknownNameError
@@ -16,6 +18,7 @@ from earthreason.errors import EarthReasonError, UnknownNameError
 app = make_app("python -m annotation_tools", "Draw masks and review questions.")
 app.add_typer(masks_cli.app, name="masks")
 app.command()(assist_cli.assist)
+app.command()(settle_cli.settle)
 _LISTED = 10
 ReviewFolder = Annotated[Path, typer.Argument(metavar="REVIEW", help="Folder of a review.")]
 
@@ -48,6 +51,14 @@ def review(
     stale_ok: Annotated[
         bool, typer.Option("--stale-ok", help="Continue the review even if SRC has changed since it was created.")
     ] = False,
+    reviewers: Annotated[
+        list[str] | None,
+        typer.Option("--reviewer", help="Person who may judge; repeatable.", show_default="anybody"),
+    ] = None,
+    leads: Annotated[
+        list[str] | None,
+        typer.Option("--lead", help="Person who sees all verdicts, withdraws them and settles disputes; repeatable."),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8765,
 ) -> None:
@@ -59,9 +70,11 @@ def review(
 
     from annotation_tools.review.build import open_review
     from annotation_tools.review.model import Plan
+    from annotation_tools.review.roles import Roles
     from annotation_tools.review.serve import serve
     from earthreason.cli.ports import check_free
 
+    roles = Roles.of(reviewers, leads)
     check_free(host, port)
     with tqdm(unit="image", desc="preparing", leave=False) as bar:
         store = open_review(source, out, Plan(overlap, per_image, second_pass, seed), bar.update, stale_ok)
@@ -69,7 +82,7 @@ def review(
     console.print(f"{store.questions} questions about {store.images} images: http://{host}:{port}/", soft_wrap=True)
     then = f"python -m annotation_tools verdicts {out} --out verdicts.jsonl"
     console.print(f"Ctrl-C stops; verdicts are in {out}. Afterwards: {then}", soft_wrap=True)
-    serve(store, host, port)
+    serve(store, host, port, roles)
     store.close()
 
 
@@ -148,6 +161,7 @@ def adjudicate(
     from annotation_tools.gold import without_gold
     from annotation_tools.quality.adjudicate import Rules
     from annotation_tools.quality.adjudicate import adjudicate as settle
+    from annotation_tools.rulings import apply_rulings, usable_drawings
 
     workspace = Workspace.open(work)
     everything = workspace.drawings()
@@ -158,10 +172,13 @@ def adjudicate(
     for name in adjudicators or ():
         if name not in annotators:
             raise UnknownNameError("--adjudicator", name, annotators)
-    with tqdm(total=len(drawings), unit="task", desc="merging", leave=False, disable=None) as bar:
-        entries = settle(drawings, Rules(method, min_iou, min_drawings, tuple(adjudicators or ())), bar.update)
+    usable = usable_drawings(workspace, drawings)
+    with tqdm(total=len(usable), unit="task", desc="merging", leave=False, disable=None) as bar:
+        entries = settle(usable, Rules(method, min_iou, min_drawings, tuple(adjudicators or ())), bar.update)
+    merged = {e.drawing.task: replace(e, sources=fingerprints(drawings[e.drawing.task])) for e in entries}
     with workspace.changing():
-        workspace.write_consensus(entries)
+        workspace.write_consensus(merged.values())
+    entries = list(apply_rulings(workspace, drawings, merged).values())
     waiting = [entry for entry in entries if not entry.settled]
     console = stdout()
     undrawn = len(workspace.tasks) - len(everything)

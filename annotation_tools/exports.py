@@ -112,6 +112,7 @@ class ExportSummary:
         unsettled: tasks that wait for a third person.
         gold: gold tasks, which are left out.
         united: tasks whose separate targets the format has as one mask only.
+        returned: comments by task that were sent back to be drawn again.
         left_out: samples and questions left out because of a review.
         questions: number of written questions, None without a review.
         undecided: number of questions that the review has not decided: written, or left out by `only_reviewed`.
@@ -123,6 +124,7 @@ class ExportSummary:
     unsettled: list[str]
     gold: list[str]
     united: list[str]
+    returned: dict[str, str]
     left_out: LeftOut
     questions: int | None = None
     undecided: int = 0
@@ -183,7 +185,14 @@ def export_workspace(
 
 def _summary(agreed: AgreedSamples, united: list[str]) -> ExportSummary:
     return ExportSummary(
-        agreed.counts, agreed.undrawn, agreed.unadjudicated, agreed.unsettled, agreed.gold, united, left_out({})
+        counts=agreed.counts,
+        undrawn=agreed.undrawn,
+        unadjudicated=agreed.unadjudicated,
+        unsettled=agreed.unsettled,
+        gold=agreed.gold,
+        united=united,
+        returned=agreed.returned,
+        left_out=left_out({}),
     )
 
 

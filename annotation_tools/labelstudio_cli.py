@@ -95,9 +95,10 @@ def start(
 
     from annotation_tools.assist.connect import check_address, connect_assist, settings_for
     from annotation_tools.labelstudio.project import LOCAL, Wishes, push_project
+    from annotation_tools.rulings import current_consensus
 
     workspace = Workspace.open(work)
-    only = [name for name, entry in workspace.consensus().items() if not entry.settled] if queue else None
+    only = [name for name, entry in current_consensus(workspace).items() if not entry.settled] if queue else None
     if queue and not only:
         raise EarthReasonError(f"{work}: no image is waiting for a third person; run `adjudicate` first")
     assist = assist and check_address(assist)

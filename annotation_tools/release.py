@@ -11,6 +11,7 @@ from typing import Any
 
 from annotation_tools.drawing import Drawing
 from annotation_tools.gold import gold, without_gold
+from annotation_tools.rulings import apply_rulings, returned_comments
 from annotation_tools.workspace import AnnotationTask, Consensus, Workspace
 from earthreason.data.pictures import rgb_content
 from earthreason.data.schema import SPLITS, Record
@@ -31,6 +32,7 @@ class AgreedSamples:
         unsettled: tasks that wait for a third person.
         gold: gold tasks, which are left out.
         apart: tasks with several separate targets.
+        returned: comments by task that were sent back to be drawn again.
     """
 
     name = "workspace"
@@ -49,12 +51,16 @@ class AgreedSamples:
         self._workspace, self._with_targets = workspace, with_targets
         self.gold = list(gold(workspace))
         self.entries = settled_entries(workspace, annotator)
-        consensus = workspace.consensus() if annotator is None else {}
-        self.unsettled = [task for task, entry in consensus.items() if not entry.settled and task not in self.gold]
-        drawn = without_gold(workspace, workspace.drawings() if annotator is None else self.entries)
+        drawn = without_gold(workspace, workspace.drawings())
         self.apart = [task for task, entry in self.entries.items() if several_targets(entry.drawing)]
-        self.undrawn = [task for task in workspace.tasks if task not in drawn and task not in self.gold]
-        self.unadjudicated = [task for task in drawn if consensus and task not in consensus]
+        self.returned = returned_comments(workspace)
+        written = without_gold(workspace, workspace.consensus()) if annotator is None else {}
+        consensus = apply_rulings(workspace, drawn, written) if annotator is None else {}
+        waiting = [task for task, entry in consensus.items() if not entry.settled]
+        self.unsettled = [task for task in waiting if task not in self.returned]
+        known = {*(drawn if annotator is None else self.entries), *self.gold}
+        self.undrawn = [task for task in workspace.tasks if task not in known]
+        self.unadjudicated = [task for task in drawn if written and task not in consensus]
         if not self.entries:
             raise EarthReasonError(f"{workspace.root}: no image has a settled mask; draw, collect and adjudicate first")
         splits = Counter(workspace.tasks[task].split for task in self.entries)
@@ -84,15 +90,17 @@ def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[
                 f"{workspace.root}: {annotator!r} drew nothing; annotators: {', '.join(known) or 'none'}"
             )
         return {task: _alone(several[0]) for task, several in own.items() if several}
-    consensus = without_gold(workspace, workspace.consensus())
-    if not consensus:
-        twice = [task for task, several in drawings.items() if len(several) > 1]
+    written = without_gold(workspace, workspace.consensus())
+    consensus = apply_rulings(workspace, drawings, written, alone=True)
+    if not written:
+        twice = [task for task, several in drawings.items() if len(several) > 1 and task not in consensus]
         if twice:
             raise EarthReasonError(
                 f"{workspace.root}: {len(twice)} images were drawn by several people ({twice[0]!r}, ...); run "
                 "`adjudicate` first, or choose a person with --annotator"
             )
-        return {task: _alone(several[0]) for task, several in drawings.items()}
+        single = {task: _alone(several[0]) for task, several in drawings.items() if task not in consensus}
+        return single | {task: entry for task, entry in consensus.items() if entry.settled}
     stale = [task for task, entry in consensus.items() if not entry.is_of(drawings.get(task, []))]
     if stale:
         raise EarthReasonError(

@@ -3,17 +3,22 @@
 python benchmarks/annotation.py            # 5,000 images, 30,000 questions
 python benchmarks/annotation.py --codecs
 python benchmarks/annotation.py --agreement [--side 1024] [--workspace WORK]   # 5,000 images, three people
+python benchmarks/annotation.py --picture  # memory of the server that shows 8,000 x 8,000 px
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
+import socket
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +27,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from annotation_tools.drawing import Drawing
+EDGE = "mask/1?edge=true"
 
 
 def samples(count: int) -> Iterator:
@@ -101,6 +107,77 @@ def one_round(client: object, review: str) -> tuple[float, float]:
     }
     assert client.post("/api/verdict", json=body).status_code == 200
     return shown - began, time.perf_counter() - shown
+
+
+def picture(side: int = 8000) -> None:
+    """Serve a large JPEG and a large PNG, look at them as the page does, and print the memory of the server."""
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    coarse = Image.fromarray(generator.integers(0, 255, (side // 20, side // 20, 3), dtype=np.uint8))
+    pixels = np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC)).copy()
+    pixels[::7, ::5] ^= 31
+    for kind in ("jpg", "png"):
+        with tempfile.TemporaryDirectory() as folder:
+            release = Path(folder) / "release" / "test"
+            for name in ("images", "labels", "QAs"):
+                (release / name).mkdir(parents=True)
+            Image.fromarray(pixels).save(release / "images" / f"a.{kind}", compress_level=1)
+            Image.fromarray((pixels[..., 0] > 128).astype(np.uint8) * 255).save(release / "labels" / "a.png")
+            (release / "QAs" / "a.json").write_text('{"questions": ["Where is it?"], "answer": ["There."]}')
+            print(f"{side} x {side} px, {kind}: {look(release.parent, Path(folder) / 'review', side)}")
+
+
+def look(release: Path, out: Path, side: int) -> str:
+    """Return the memory of a server before and after its picture was looked at from near and far."""
+    import httpx
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "annotation_tools", "review", str(release), "--out", str(out)]
+    serve = ["--port", str(port)]
+    maker = subprocess.Popen([*command, *serve], stdout=subprocess.DEVNULL)
+    review = wait_for(port)
+    maker.kill()  # a review is made once; the memory that this takes is another matter
+    maker.wait()
+    server = subprocess.Popen([*command, *serve], stdout=subprocess.DEVNULL)
+    try:
+        assert wait_for(port) == review
+        began, before = time.perf_counter(), memory(server.pid, "VmRSS")
+        boxes = ["", *(f"{at},{at},{side // size},{side // size}" for at in (0, side // 2) for size in (2, 8))]
+        asked = [f"/{what}&review={review}&box={box}" for box in boxes for what in ("picture/1?", "mask/1?", EDGE)]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client, ThreadPoolExecutor(6) as pool:
+            first = client.get(asked[0]).raise_for_status().elapsed.total_seconds()
+            assert all(answer.is_success for answer in pool.map(client.get, asked))
+            part = client.get(asked[-3]).elapsed.total_seconds()
+        time.sleep(2)
+        settled, peak = memory(server.pid, "VmRSS"), memory(server.pid, "VmHWM")
+        return (
+            f"{before:.0f} MiB before, {peak:.0f} at most, {settled:.0f} afterwards; first view {first:.1f} s, a part "
+            f"later {part:.2f} s, {len(asked)} requests {time.perf_counter() - began - 2:.0f} s"
+        )
+    finally:
+        server.kill()
+        server.wait()
+
+
+def wait_for(port: int) -> str:
+    """Wait for a review server; return the ID of its review."""
+    import httpx
+
+    while True:
+        try:
+            page = httpx.get(f"http://127.0.0.1:{port}/review?reviewer=x").text
+            return page.partition('data-review="')[2].partition('"')[0]
+        except httpx.TransportError:
+            time.sleep(0.1)
+
+
+def memory(pid: int, name: str) -> float:
+    """Read VmRSS or VmHWM (its peak) of a process in MiB."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) / 1024
 
 
 def codecs() -> None:
@@ -210,6 +287,7 @@ def clock(run: Callable[[], object]) -> float:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--codecs", action="store_true")
+    parser.add_argument("--picture", action="store_true")
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--agreement", action="store_true")
     parser.add_argument("--side", type=int, default=1024)
@@ -219,5 +297,7 @@ if __name__ == "__main__":
         codecs()
     elif options.agreement:
         agreement(options.images, options.side, options.workspace)
+    elif options.picture:
+        picture()
     else:
         review(options.images)

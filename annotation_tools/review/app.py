@@ -6,25 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import FastAPI, Response
+from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, Field
 
-from annotation_tools.review.database import ConflictError, OtherReviewError
+from annotation_tools.review.leading import decide, judged_questions, withdraw
 from annotation_tools.review.model import LONGEST_TEXT, REASONS, ReviewItem, ReviewJudgement
-from annotation_tools.review.pictures import PREVIEW, Box, overlay_png, picture_bytes
+from annotation_tools.review.pictures import PREVIEW, overlay_png, picture_bytes
+from annotation_tools.review.roles import Roles
 from annotation_tools.review.store import ReviewStore
-from earthreason.errors import EarthReasonError
+from annotation_tools.review.web import make_app, parse_box
 
 HERE = Path(__file__).parent
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+_ANYBODY = Roles()
 SHORTCUTS = (
     ("1 or a", "accept"),
     ("2 or e", "edit the question"),
@@ -63,39 +59,26 @@ class Draft(Who):
     text: str = Field(max_length=LONGEST_TEXT)
 
 
-def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
+class Decided(Who):
+    """A lead's decision on a question."""
+
+    item: int = Field(ge=1)
+    verdict: str
+    text: str = Field(default="", max_length=LONGEST_TEXT)
+
+
+def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",), roles: Roles = _ANYBODY) -> FastAPI:
     """Create the web application of a review.
 
     Args:
         store: store of the review.
         hosts: accepted host names; they guard against other sites whose name resolves to this machine.
+        roles: people who may judge, and who lead.
     """
-    app = FastAPI(title="EarthReason question review", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app = make_app("EarthReason question review", hosts)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
     folder = store.path.parent
-
-    @app.middleware("http")
-    async def protect(request: Request, call_next: Any) -> Response:
-        origin = request.headers.get("origin")
-        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-            return JSONResponse({"error": "the request came from a page at another address"}, 403)
-        response: Response = await call_next(request)
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
-
-    @app.exception_handler(EarthReasonError)
-    async def refuse(_: Request, error: EarthReasonError) -> JSONResponse:
-        body = {"error": str(error), "other_review": isinstance(error, OtherReviewError)}
-        return JSONResponse(body, 409 if isinstance(error, ConflictError) else 404)
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        return JSONResponse({"error": f"{first['loc'][-1]}: {first['msg']}"}, 422)
 
     @app.get("/", response_class=HTMLResponse)
     def start() -> str:
@@ -106,11 +89,12 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
             plan=store.plan,
             source=store.setting("source"),
             shortcuts=SHORTCUTS,
+            roles=roles,
         )
 
     @app.get("/review", response_class=HTMLResponse)
     def review(reviewer: str) -> str:
-        name = clean_name(reviewer)
+        name = roles.reviewer(reviewer)
         return pages.get_template("review.html").render(
             review=store.review, reviewer=name, reasons=list(REASONS.items()), shortcuts=SHORTCUTS, longest=LONGEST_TEXT
         )
@@ -118,36 +102,57 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
     @app.get("/api/place")
     def place(review: str, reviewer: str, place: int | None = None) -> dict[str, Any]:
         store.require(review)
-        name = clean_name(reviewer)
+        name = roles.reviewer(reviewer)
         item = store.item(name, place)
         return {"item": None if item is None else payload(item), "progress": store.progress(name)}
 
     @app.get("/api/ahead")
     def ahead(review: str, reviewer: str, place: int) -> dict[str, Any]:
         store.require(review)
-        facts = store.ahead(clean_name(reviewer), place)
+        facts = store.ahead(roles.reviewer(reviewer), place)
         return {} if facts is None else {name: facts[name] for name in ("sample", "is_empty")}
 
     @app.get("/api/answers")
     def answers(review: str, reviewer: str, place: int) -> dict[str, list[str]]:
         store.require(review)
-        return {"answers": store.answers(clean_name(reviewer), place)}
+        return {"answers": store.answers(roles.reviewer(reviewer), place)}
 
     @app.post("/api/verdict")
     def verdict(judgement: ReviewJudgement) -> dict[str, Any]:
+        roles.reviewer(judgement.reviewer)
         item = store.judge(judgement)
         return {"item": payload(item), "progress": store.progress(judgement.reviewer)}
 
     @app.post("/api/undo")
     def undo(wanted: Undo) -> dict[str, Any]:
         store.require(wanted.review)
+        roles.reviewer(wanted.reviewer)
         place = store.undo(wanted.reviewer, wanted.event)
         return {"place": place, "progress": store.progress(wanted.reviewer)}
 
     @app.post("/api/draft")
     def draft(text: Draft) -> dict[str, bool]:
         store.require(text.review)
+        roles.reviewer(text.reviewer)
         store.draft(text.reviewer, text.place, text.text)
+        return {"saved": True}
+
+    @app.get("/lead", response_class=HTMLResponse)
+    def lead(lead: str) -> str:
+        name = roles.lead(lead)
+        questions = judged_questions(store)
+        return pages.get_template("lead.html").render(review=store.review, lead=name, questions=questions)
+
+    @app.post("/api/withdraw")
+    def take_back(wanted: Undo) -> dict[str, bool]:
+        store.require(wanted.review)
+        withdraw(store, roles.lead(wanted.reviewer), wanted.event, "")
+        return {"saved": True}
+
+    @app.post("/api/decide")
+    def settle(wanted: Decided) -> dict[str, bool]:
+        store.require(wanted.review)
+        decide(store, roles.lead(wanted.reviewer), wanted.item, wanted.verdict, wanted.text)
         return {"saved": True}
 
     @app.get("/picture/{sample}")
@@ -163,33 +168,6 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",)) -> FastAPI:
         return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
     return app
-
-
-def parse_box(text: str) -> Box | None:
-    """Parse left, top, width and height; return None, the whole image, if the text is empty.
-
-    Raises:
-        EarthReasonError: the text is not four whole numbers.
-    """
-    if not text:
-        return None
-    try:
-        left, top, width, height = map(int, text.split(","))
-    except ValueError:
-        raise EarthReasonError(f"box {text!r}: give left,top,width,height in pixels") from None
-    return left, top, width, height
-
-
-def clean_name(text: str) -> str:
-    """Check a reviewer's name and normalise its spaces.
-
-    Raises:
-        EarthReasonError: the name is empty, too long or not printable.
-    """
-    name = " ".join(text.split())
-    if not name or len(name) > 60 or not name.isprintable():
-        raise EarthReasonError("a reviewer's name must have 1 to 60 printable characters")
-    return name
 
 
 def payload(item: ReviewItem) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from annotation_tools.release import AgreedSamples
 from annotation_tools.review.model import Plan, ReviewSample
 from annotation_tools.review.schema import STORE, build_store
 from annotation_tools.review.store import ReviewStore
+from annotation_tools.rulings import RETURNED, RULINGS
 from annotation_tools.workspace import CONSENSUS, DRAWINGS, TASKS, Workspace, is_workspace
 from earthreason.data.exports import suffix_of
 from earthreason.data.reader import open_source, read_all
@@ -80,7 +81,7 @@ def _state(source: str) -> str:
         ledger.close()
         return digest.hexdigest()[:16]
     if is_workspace(path):
-        files = [path / name for name in (TASKS, DRAWINGS, CONSENSUS)]
+        files = [path / name for name in (TASKS, DRAWINGS, CONSENSUS, RULINGS, RETURNED)]
     else:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
     for file in (file for file in files if file.is_file()):

@@ -96,7 +96,7 @@ class ReviewStore(ReviewDatabase):
     def _take_next(self, reviewer: str) -> bool:
         """Add an image to a reviewer's queue; return False if none is left."""
         place = self.queued(reviewer)
-        with self._transaction() as db:
+        with self.transaction() as db:
             chosen = self._next_image(reviewer)
             if chosen is None and self._release_abandoned(reviewer):
                 chosen = self._next_image(reviewer)
@@ -208,7 +208,7 @@ class ReviewStore(ReviewDatabase):
         """
         self.require(judgement.review)
         reviewer = judgement.reviewer
-        with self._transaction() as db:
+        with self.transaction() as db:
             claim = self._asked_at(reviewer, judgement.place)
             item = self._load(reviewer, judgement.place, claim)
             if self._one("SELECT 1 FROM events WHERE key = ?", judgement.key):
@@ -233,7 +233,7 @@ class ReviewStore(ReviewDatabase):
             event = db.execute(
                 "INSERT INTO events (at, reviewer, place, item, round, kind, content, key) "
                 "VALUES (?, ?, ?, ?, ?, 'verdict', ?, ?)",
-                (_now(), reviewer, item.place, item.item, item.round, json.dumps(content), judgement.key),
+                (now(), reviewer, item.place, item.item, item.round, json.dumps(content), judgement.key),
             ).lastrowid
             db.execute(
                 "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)",
@@ -253,7 +253,7 @@ class ReviewStore(ReviewDatabase):
         Raises:
             EarthReasonError: the reviewer's queue has no such place.
         """
-        with self._transaction():
+        with self.transaction():
             item = self._load(reviewer, place, self._asked_at(reviewer, place))
             self._tell_answers(item, reviewer)
         return list(item.facts["answers"])
@@ -263,7 +263,7 @@ class ReviewStore(ReviewDatabase):
             self._db.execute(
                 "INSERT INTO events (at, reviewer, place, item, round, kind, content) "
                 "VALUES (?, ?, ?, ?, ?, 'answers', '{}')",
-                (_now(), reviewer, item.place, item.item, item.round),
+                (now(), reviewer, item.place, item.item, item.round),
             )
 
     def _saw_answers(self, item: ReviewItem, reviewer: str) -> bool:
@@ -287,7 +287,7 @@ class ReviewStore(ReviewDatabase):
         Raises:
             ConflictError: this is not the last verdict; nothing is undone.
         """
-        with self._transaction() as db:
+        with self.transaction() as db:
             row = self._last(reviewer)
             if row is None or row[0] != event:
                 raise ConflictError(
@@ -297,7 +297,7 @@ class ReviewStore(ReviewDatabase):
             db.execute(
                 "INSERT INTO events (at, reviewer, place, item, round, kind, content, target) "
                 "VALUES (?, ?, ?, ?, ?, 'undo', '{}', ?)",
-                (_now(), reviewer, place, item, round_, event),
+                (now(), reviewer, place, item, round_, event),
             )
             before = self._one(
                 "SELECT event, content FROM events WHERE reviewer = ? AND item = ? AND round = ? AND kind = 'verdict' "
@@ -326,7 +326,7 @@ class ReviewStore(ReviewDatabase):
         Raises:
             EarthReasonError: the reviewer's queue has no such place.
         """
-        with self._transaction() as db:
+        with self.transaction() as db:
             item = self._load(reviewer, place, self._asked_at(reviewer, place))
             db.execute("INSERT OR REPLACE INTO drafts VALUES (?, ?, ?, ?)", (reviewer, item.item, item.round, text))
 
@@ -341,7 +341,7 @@ class ReviewStore(ReviewDatabase):
         judged = self._one("SELECT COUNT(DISTINCT item) FROM verdicts WHERE round = 1")[0]
         counts: dict[str, Any] = {"questions": self.questions, "judged": judged}
         if reviewer is not None:
-            row = self._one("SELECT COUNT(*) FROM verdicts WHERE reviewer = ?", reviewer)
+            row = self._one("SELECT COUNT(*) FROM verdicts WHERE reviewer = ? AND round > 0", reviewer)
             last = self._last(reviewer)
             counts |= {"mine": row[0], "queued": self.queued(reviewer), "last": last and last[0]}
         return counts
@@ -367,5 +367,6 @@ class ReviewStore(ReviewDatabase):
             yield dict(zip(names, row[:7], strict=True)) | json.loads(row[7]) | facts
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time in UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

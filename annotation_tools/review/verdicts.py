@@ -18,14 +18,18 @@ def write_verdicts(store: ReviewStore, path: Path) -> Counter[str]:
 
     Lines have the keys that `earthreason questions review-in` reads (split, sample_id, number, question, verdict, text,
     reason, reviewer, saved), among others. A second look has `round` 2 and its verdict under `second_verdict`, so that
-    review-in skips it.
+    review-in skips it. If the lead decided a question, so do the verdicts of others, under `overruled_verdict`.
     """
     lines, counts = [], Counter[str]()
+    decided = _decided(store)
     for entry in store.verdicts():
+        overruled = entry["round"] > 0 and (entry["split"], entry["sample_id"], entry["number"]) in decided
         again = entry["round"] > 1
-        counts[entry["verdict"]] += not again
+        counts[entry["verdict"]] += not again and not overruled
         reason = "; ".join(filter(None, [", ".join(entry["reasons"]), entry["note"]]))
-        line = {**entry, "reason": reason, "verdict": "" if again else entry["verdict"]}
+        line = {**entry, "reason": reason, "verdict": "" if again or overruled else entry["verdict"]}
+        if overruled and not again:
+            line["overruled_verdict"] = entry["verdict"]
         lines.append(json.dumps(line | ({"second_verdict": entry["verdict"]} if again else {}), ensure_ascii=False))
     write_text(path, "".join(f"{line}\n" for line in lines))
     return +counts
@@ -34,8 +38,10 @@ def write_verdicts(store: ReviewStore, path: Path) -> Counter[str]:
 def settle_reviews(store: ReviewStore) -> dict[SampleKey, SettledSample]:
     """Settle the first verdicts of all reviewers, by split and sample ID; samples without a verdict are left out."""
     verdicts: dict[SampleKey, dict[int, list[PersonVerdict]]] = defaultdict(lambda: defaultdict(list))
+    decided = _decided(store)
     for entry in store.verdicts():
-        if entry["round"] == 1:
+        question = entry["split"], entry["sample_id"], entry["number"]
+        if entry["round"] == (0 if question in decided else 1):
             when = parse_time(entry["saved"])
             verdict = PersonVerdict(entry["reviewer"], when, entry["verdict"], entry["text"])
             verdicts[entry["split"], entry["sample_id"]][entry["number"]].append(verdict)
@@ -60,6 +66,12 @@ def review_outcome(folder: Path) -> ReviewOutcome:
         return ReviewOutcome(judged, frozenset(masks))
     finally:
         store.close()
+
+
+def _decided(store: ReviewStore) -> set[tuple[str, str, int]]:
+    """Return split, sample and number of the questions that the lead decided."""
+    entries = store.verdicts()
+    return {(entry["split"], entry["sample_id"], entry["number"]) for entry in entries if entry["round"] == 0}
 
 
 def _questions(store: ReviewStore, sample: SampleKey) -> list[str]:

@@ -1,7 +1,7 @@
 // The review page: show a question, take a verdict by key, go on to the next.
 
 import { Saver, ask } from "./saver.js";
-import { Viewer, prefetch } from "./viewer.js";
+import { Viewer, addressesIn, prefetch } from "./viewer.js";
 
 const IDLE = 60_000; // ms without input after which the clock stops
 const PAN = 60;
@@ -10,7 +10,9 @@ const { review, reviewer } = document.body.dataset;
 const asks = `review=${review}&reviewer=${encodeURIComponent(reviewer)}`;
 const reasonButtons = [...document.querySelectorAll("[data-reason]")];
 const verdictButtons = [...document.querySelectorAll("[data-verdict]")];
-const viewer = new Viewer(review, $("canvas"), showView);
+// The ID in the URLs keeps the browser's cache from returning pictures of another review.
+const addresses = addressesIn(review);
+const viewer = new Viewer(addresses, $("canvas"), showView);
 const saver = new Saver(review, reviewer, showState, refused);
 
 let item = null;
@@ -172,7 +174,7 @@ async function ahead(from) {
   const next = from.place + from.questions - from.number;
   try {
     const image = await ask(`/api/ahead?${asks}&place=${next}`); // does not reserve it
-    if (image.sample) prefetch(review, image);
+    if (image.sample) prefetch(addresses, image);
   } catch { /* the image is fetched again when needed */ }
 }
 

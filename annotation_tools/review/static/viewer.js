@@ -12,16 +12,17 @@ function load(url) {
   });
 }
 
-function addresses(review, item, box = null) {
+// The addresses of picture, mask and outline in a review.
+export const addressesIn = (review) => (item, box = null) => {
   const rest = `review=${review}${box ? `&box=${box.join(",")}` : ""}`;
   const masks = item.is_empty ? [] : ["false", "true"].map((edge) => `/mask/${item.sample}?edge=${edge}&${rest}`);
   return [`/picture/${item.sample}?${rest}`, ...masks];
-}
+};
 
 export class Viewer {
-  // review: ID in the URLs, so that the browser's cache does not return pictures of another review.
-  constructor(review, canvas, onChange) {
-    this.review = review;
+  // addresses(item, box): the URLs of picture, mask and outline, of which the last two may be missing.
+  constructor(addresses, canvas, onChange) {
+    this.addresses = addresses;
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
     this.onChange = onChange;
@@ -60,7 +61,7 @@ export class Viewer {
 
   // Fetch the image and its mask, or the part [left, top, width, height] of a large image.
   async fetch(item, box = null) {
-    const [picture, fill, edge] = await Promise.all(addresses(this.review, item, box).map(load));
+    const [picture, fill, edge] = await Promise.all(this.addresses(item, box).map(load));
     return { picture, fill, edge };
   }
 
@@ -185,6 +186,6 @@ export class Viewer {
 }
 
 // Fetch the pictures of the next image in advance.
-export function prefetch(review, item) {
-  addresses(review, item).forEach((url) => load(url).catch(() => {}));
+export function prefetch(addresses, item) {
+  addresses(item).forEach((url) => load(url).catch(() => {}));
 }

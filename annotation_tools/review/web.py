@@ -1,0 +1,87 @@
+"""What the pages of this package share: headers, refusals of requests from elsewhere, and errors as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from annotation_tools.review.database import ConflictError, OtherReviewError
+from annotation_tools.review.large import Box
+from earthreason.errors import EarthReasonError
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def make_app(title: str, hosts: Sequence[str]) -> FastAPI:
+    """Create an application that answers only its own pages and tells errors as JSON.
+
+    Args:
+        title: name of the application.
+        hosts: accepted host names; they guard against other sites whose name resolves to this machine.
+    """
+    app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+
+    @app.middleware("http")
+    async def protect(request: Request, call_next: Any) -> Response:
+        origin = request.headers.get("origin")
+        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+            return JSONResponse({"error": "the request came from a page at another address"}, 403)
+        response: Response = await call_next(request)
+        response.headers["Content-Security-Policy"] = _POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    @app.exception_handler(EarthReasonError)
+    async def refuse(_: Request, error: EarthReasonError) -> JSONResponse:
+        body = {"error": str(error), "other_review": isinstance(error, OtherReviewError)}
+        status = 409 if isinstance(error, ConflictError) else 403 if isinstance(error, PermissionError) else 404
+        return JSONResponse(body, status)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        return JSONResponse({"error": f"{first['loc'][-1]}: {first['msg']}"}, 422)
+
+    @app.exception_handler(HTTPException)
+    async def fail(_: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse({"error": str(error.detail)}, error.status_code)
+
+    return app
+
+
+def parse_box(text: str) -> Box | None:
+    """Parse left, top, width and height; return None, the whole image, if the text is empty.
+
+    Raises:
+        EarthReasonError: the text is not four whole numbers.
+    """
+    if not text:
+        return None
+    try:
+        left, top, width, height = map(int, text.split(","))
+    except ValueError:
+        raise EarthReasonError(f"box {text!r}: give left,top,width,height in pixels") from None
+    return left, top, width, height
+
+
+def clean_name(text: str) -> str:
+    """Check a person's name and normalise its spaces.
+
+    Raises:
+        EarthReasonError: the name is empty, too long or not printable.
+    """
+    name = " ".join(text.split())
+    if not name or len(name) > 60 or not name.isprintable():
+        raise EarthReasonError("a name must have 1 to 60 printable characters")
+    return name

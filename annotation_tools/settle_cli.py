@@ -1,0 +1,46 @@
+"""`python -m annotation_tools settle`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from annotation_tools import masks_cli
+from annotation_tools.workspace import Workspace
+from earthreason.cli.app import stdout
+from earthreason.errors import EarthReasonError, UnknownNameError
+
+
+def settle(
+    work: masks_cli.WorkArgument,
+    method: Annotated[
+        str, typer.Option("--method", help="Method of merging masks drawn since `adjudicate`: majority or staple.")
+    ] = "majority",
+    min_iou: Annotated[
+        float, typer.Option("--min-iou", min=0, max=1, help="Minimum IoU at which masks drawn since then agree.")
+    ] = 0.7,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8766,
+) -> None:
+    """Settle drawings that differ, side by side in the browser. Every ruling is saved immediately.
+
+    Example: python -m annotation_tools settle work
+    """
+    from annotation_tools.quality.adjudicate import METHODS, Rules
+    from annotation_tools.review.serve import serve_app
+    from annotation_tools.settle.app import create_app
+    from annotation_tools.settle.queue import SettleQueue
+    from earthreason.cli.ports import check_free
+
+    if method not in METHODS:
+        raise UnknownNameError("--method", method, METHODS)
+    workspace = Workspace.open(work)
+    queue = SettleQueue(workspace, Rules(method, min_iou))
+    if not queue.cases():
+        raise EarthReasonError(f"{work}: no task waits for a third person")
+    check_free(host, port)
+    console = stdout()
+    console.print(f"{len(queue.cases())} tasks: http://{host}:{port}/", soft_wrap=True)
+    console.print(f"Ctrl-C stops; rulings are in {work}. `masks export` and `adjudicate` follow them", soft_wrap=True)
+    serve_app(lambda hosts: create_app(queue, hosts), host, port)
