@@ -57,6 +57,8 @@ def assemble(
     """
     reading = Reading()
     faults: list[str] = []
+    # Of one person, a tool may have several drawings, by key. Of nobody, none could be chosen.
+    drawn: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for entry, several in _matched(found, tasks, reading, faults):
         reading.labels.update(_label(mark, entry, options) or "" for mark in entry.marks)
         reading.skipped.update(entry.skipped)
@@ -65,13 +67,14 @@ def assemble(
                 drawing = drawing_of_entry(entry, task, marks, options)
                 if drawing is not None:
                     reading.drawings.append(drawing)
+                    whose = drawing.annotator, drawing.annotator and drawing.key
+                    drawn[drawing.task, *whose].append(entry.place)
         except DataFormatError as error:
             faults.append(str(error))
-    whose = Counter(drawing.task for drawing in reading.drawings if not drawing.annotator)
     faults += [
-        f"{task}: {count} drawings in {place}, but it does not say whose they are; keep one of them"
-        for task, count in whose.items()
-        if count > 1
+        f"{task}: drawn more than once, in {' and '.join(where[:3])}; keep one of them"
+        for (task, *_), where in drawn.items()
+        if len(where) > 1
     ]
     if len(faults) == 1:
         raise DataFormatError(faults[0])
