@@ -57,7 +57,8 @@ def assemble(
     """
     reading = Reading()
     faults: list[str] = []
-    places: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    # Of one person, a tool may have several drawings, by key. Of nobody, none could be chosen.
+    drawn: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for entry, several in _matched(found, tasks, reading, faults):
         reading.labels.update(mark.code or _label(mark, entry, options) or "" for mark in entry.marks)
         reading.skipped.update(entry.skipped)
@@ -66,13 +67,13 @@ def assemble(
                 drawing = drawing_of_entry(entry, task, marks, options)
                 if drawing is not None:
                     reading.drawings.append(drawing)
-                    whose = (drawing.annotator, drawing.key) if drawing.annotator else ("", "")
-                    places[task.task, *whose].append(entry.place)
+                    whose = drawing.annotator, drawing.annotator and drawing.key
+                    drawn[drawing.task, *whose].append(entry.place)
         except DataFormatError as error:
             faults.append(str(error))
     faults += [
         f"{task}: drawn more than once, in {' and '.join(where[:3])}; keep one of them"
-        for (task, *_), where in places.items()
+        for (task, *_), where in drawn.items()
         if len(where) > 1
     ]
     if len(faults) == 1:

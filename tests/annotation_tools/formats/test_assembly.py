@@ -112,8 +112,12 @@ def test_two_images_of_a_file_for_one_of_the_workspace_are_an_error_unless_the_p
 
 
 def test_two_drawings_of_nobody_are_an_error_and_of_two_people_are_not():
-    with pytest.raises(DataFormatError, match="a: drawn more than once, in file"):
-        read([image(mark()), image(mark())])
+    with pytest.raises(DataFormatError, match="a: drawn more than once, in one and two; keep one of them"):
+        read([image(mark(), place="one"), image(mark(), place="two")])
+    anna = {"annotator": "anna", "key": "5"}
+    with pytest.raises(DataFormatError, match="a: drawn more than once, in one and two"):
+        read([image(mark(), place="one", facts=anna), image(mark(), place="two", facts=anna)])
+    assert len(read([image(mark(), facts=anna), image(mark(), facts=anna | {"key": "6"})]).drawings) == 2
     people = [image(mark(), facts={"annotator": name}) for name in ("anna", "ben")]
     assert len(read(people).drawings) == 2
 
