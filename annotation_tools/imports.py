@@ -14,6 +14,7 @@ from annotation_tools.errors import DrawingError
 from annotation_tools.formats.assembly import Reading
 from annotation_tools.formats.base import AS_STATED, ReadOptions
 from annotation_tools.formats.registry import read_masks
+from annotation_tools.gold import write_gold
 from annotation_tools.images import SUFFIXES, UNREAD_SUFFIXES, read_picture
 from annotation_tools.workspace import AnnotationTask, Workspace, fault_of, is_workspace, with_facts_of
 from earthreason.data.configs import CONFIGS
@@ -42,6 +43,7 @@ class ImportOptions:
         bands: bands for red, green and blue of a TIFF, from 1.
         annotator: name of the person who drew the masks; None makes them pre-annotations.
         read: options for reading annotation files.
+        gold: whether the masks are gold masks, with which the work of annotators is checked.
     """
 
     split: str | None = None
@@ -49,6 +51,7 @@ class ImportOptions:
     bands: tuple[int, int, int] | None = None
     annotator: str | None = None
     read: ReadOptions = AS_STATED
+    gold: bool = False
 
 
 PLAIN = ImportOptions()
@@ -118,7 +121,7 @@ def import_all(
             workspace.replace_tasks(tasks.values())
         dropped = workspace.drop_prelabels(replaced)
         for drawings in (*batches, *(reading.drawings for reading in readings)):
-            _keep(workspace, drawings)
+            _keep(workspace, drawings, options.gold)
     of_masks = [
         Imported(len(reading.tasks), len(reading.drawings), 0, reading.skipped, reading.strangers)
         for reading in readings
@@ -232,8 +235,11 @@ def _refuse_faults(drawings: list[Drawing], tasks: Mapping[str, AnnotationTask],
         raise DrawingError(place, faults)
 
 
-def _keep(workspace: Workspace, drawings: list[Drawing]) -> None:
-    """Store drawings with annotators as drawings, and others as pre-annotations."""
+def _keep(workspace: Workspace, drawings: list[Drawing], as_gold: bool) -> None:
+    """Store gold masks as such, drawings with annotators as drawings, and others as pre-annotations."""
+    if as_gold:
+        write_gold(workspace, drawings)
+        return
     if any(drawing.annotator for drawing in drawings):
         workspace.add_drawings(drawings)
     elif drawings:

@@ -54,6 +54,9 @@ def import_(
             show_default="category, label, class or name",
         ),
     ] = None,
+    gold: Annotated[
+        bool, typer.Option("--gold", help="Keep the masks as gold masks, with which annotators' work is checked.")
+    ] = False,
     repair: RepairOption = False,
     unmarked_is_empty: Annotated[
         bool, typer.Option("--unmarked-is-empty", help="Count images listed without shapes as 'no target'.")
@@ -86,11 +89,13 @@ def import_(
 
     if source is None and not masks:
         raise EarthReasonError("nothing to import; specify SRC, --masks, or both")
+    if gold and annotator is not None:
+        raise EarthReasonError("--gold masks are nobody's drawings; omit --annotator")
     split = split and SPLIT_ALIASES.get(split, split)
     if split is not None and split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
     read = ReadOptions(category, repair, unmarked_is_empty, unnamed, target, instances, new_targets, layer, label_field)
-    options = ImportOptions(split, gsd, _bands(bands), annotator, read)
+    options = ImportOptions(split, gsd, _bands(bands), annotator, read, gold)
     with tqdm(unit="image", desc="importing", leave=False) as bar:
         results = import_all(work, source, masks or (), options, bar.update)
     if source is not None:

@@ -27,6 +27,8 @@ from annotation_tools.servers import Server, people_of, read_servers, update_ser
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 
 TASKS, DRAWINGS, PRELABELS, CONSENSUS = "tasks.jsonl", "drawings.jsonl", "prelabels.jsonl", "consensus.jsonl"
+CATEGORIES = "categories.json"
+"""Categories given to `masks start`, as a JSON list."""
 SERVER = "server.json"
 ANNOTATION = "annotation "
 """Beginning of the keys of drawings that were collected from a Label Studio; its ID of the annotation follows."""

@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from annotation_tools.drawing import Drawing
 from annotation_tools.formats.labelstudio import CATEGORY, IMAGE
 from annotation_tools.labelstudio.client import GoneError, LabelStudioClient
 from annotation_tools.labelstudio.config import categories_of, check_config, label_config, with_categories
-from annotation_tools.labelstudio.tasks import data_of, is_ours, is_same, prediction_of
+from annotation_tools.labelstudio.tasks import Background, background_of, data_of, is_ours, is_same, prediction_of
 from annotation_tools.servers import Server
 from annotation_tools.uncertainty import uncertainties
-from annotation_tools.workspace import AnnotationTask, Workspace
+from annotation_tools.workspace import CATEGORIES, AnnotationTask, Workspace
 from earthreason.errors import EarthReasonError
+from earthreason.files import write_json
 
 LOCAL = "local"
 """Name of the server whose data is in the workspace itself, whatever its port."""
@@ -115,9 +115,11 @@ def push_project(
         client.change_project(project, label_config=config)
     else:
         check_config(settings["label_config"], f"{client.url}, project {project}")
+    if wishes.categories:
+        write_json(workspace.root / CATEGORIES, list(wishes.categories))
     workspace.write_server(replace(known, url=client.url, projects=known.projects | {slot: project}))
-    guesses = workspace.prelabels()
-    there = _apply_to_tasks(client, workspace, project, guesses, doubts)
+    background = background_of(workspace, doubts)
+    there = _apply_to_tasks(client, workspace, project, background)
     missing = [workspace.tasks[name] for name in names if name not in there.tasks]
     if doubts:
         missing.sort(key=lambda task: -doubts.get(task.task, -1.0))  # a stable sort; unknown ones come last
@@ -127,7 +129,7 @@ def push_project(
     for start in range(0, len(missing), _BATCH):
         batch = missing[start : start + _BATCH]
         _upload(client, workspace, project, batch, there.addresses)
-        client.import_tasks(project, [_entry(task, there.addresses, guesses, doubts) for task in batch])
+        client.import_tasks(project, [_entry(task, there.addresses, background) for task in batch])
         progress(len(batch))
     return Pushed(project, len(missing), changes)
 
@@ -158,24 +160,17 @@ def _upload(
         addresses.update(zip(pictures, found, strict=True))
 
 
-def _entry(
-    task: AnnotationTask, addresses: Mapping[str, str], guesses: Mapping[str, Drawing], doubts: Mapping[str, float]
-) -> dict[str, Any]:
-    entry: dict[str, Any] = {"data": data_of(task, addresses[task.picture])}
-    guess = prediction_of(guesses.get(task.task), _score(task.task, doubts))
+def _entry(task: AnnotationTask, addresses: Mapping[str, str], known: Background) -> dict[str, Any]:
+    entry: dict[str, Any] = {"data": data_of(task, addresses[task.picture], known)}
+    guess = prediction_of(task.task, known)
     return entry if guess is None else entry | {"predictions": [guess]}
-
-
-def _score(task: str, doubts: Mapping[str, float]) -> float | None:
-    return 1 - doubts[task] if task in doubts else None
 
 
 def _apply_to_tasks(
     client: LabelStudioClient,
     workspace: Workspace,
     project: int,
-    guesses: Mapping[str, Drawing],
-    doubts: Mapping[str, float],
+    known: Background,
 ) -> _There:
     """Give the tasks on the server the texts and pre-annotations of the workspace; tell what the project has."""
     there = _There()
@@ -188,12 +183,12 @@ def _apply_to_tasks(
         if task is None:
             continue
         there.addresses[task.picture] = str(entry["data"][IMAGE])
-        data = data_of(task, there.addresses[task.picture])
+        data = data_of(task, there.addresses[task.picture], known)
         if any(entry["data"].get(key) != value for key, value in data.items()):
             client.change_task(entry["id"], entry["data"] | data)
             there.reworded += 1
         ours = [guess for guess in entry.get("predictions") or () if is_ours(guess)]
-        wanted = prediction_of(guesses.get(name), _score(name, doubts))
+        wanted = prediction_of(name, known)
         if (len(ours) == 1 and wanted is not None and is_same(ours[0], wanted)) or not (ours or wanted):
             continue
         if notes:

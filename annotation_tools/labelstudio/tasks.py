@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from annotation_tools.assignments import assigned_to
 from annotation_tools.drawing import Drawing
 from annotation_tools.formats.labelstudio import IMAGE, REGION, regions_of_drawing
-from annotation_tools.workspace import AnnotationTask
+from annotation_tools.rulings import returned_comments
+from annotation_tools.workspace import AnnotationTask, Workspace
 
 _SEPARATE = "Draw every target as a region of its own."
 _EXACT = 1e-9
 """Difference of two scores that is due to their way through JSON and a database."""
 
 
-def data_of(task: AnnotationTask, address: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Background:
+    """What a workspace knows of its tasks besides the tasks themselves, each by task ID.
+
+    Attributes:
+        guesses: pre-annotations.
+        doubts: disagreement of models, 0 to 1.
+        returned: comments on drawings that were sent back to be drawn again.
+        assigned: names of the people who are to draw a task.
+    """
+
+    guesses: Mapping[str, Drawing] = field(default_factory=dict)
+    doubts: Mapping[str, float] = field(default_factory=dict)
+    returned: Mapping[str, str] = field(default_factory=dict)
+    assigned: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def background_of(workspace: Workspace, doubts: Mapping[str, float]) -> Background:
+    """Read what a workspace knows of its tasks; `doubts` is empty unless tasks are ordered by it."""
+    return Background(workspace.prelabels(), doubts, returned_comments(workspace), assigned_to(workspace))
+
+
+def data_of(task: AnnotationTask, address: str, known: Background) -> dict[str, Any]:
     """Return the data that Label Studio shows for a task whose picture is at an address on the server."""
+    people = ", ".join(known.assigned.get(task.task, ()))
+    again = known.returned.get(task.task)
     return {
         IMAGE: address,
         "task": task.task,
         "height": task.height,
         "width": task.width,
-        "facts": describe(task),
-        "asked": ask(task),
+        "facts": describe(task) + (f", assigned to {people}" if people else ""),
+        "asked": (f"Draw it again: {again} / " if again else "") + ask(task),
     }
 
 
@@ -38,12 +66,13 @@ def ask(task: AnnotationTask) -> str:
     return " ".join([*parts, _SEPARATE] if task.separate else parts)
 
 
-def prediction_of(prelabel: Drawing | None, score: float | None) -> dict[str, Any] | None:
-    """Return a pre-annotation with its shapes only: people choose the category or "no target" themselves."""
+def prediction_of(task: str, known: Background) -> dict[str, Any] | None:
+    """Return the pre-annotation of a task, shapes only: people choose the category or "no target" themselves."""
+    prelabel = known.guesses.get(task)
     if prelabel is None or prelabel.is_empty:
         return None
     prediction: dict[str, Any] = {"model_version": prelabel.tool or "import", "result": regions_of_drawing(prelabel)}
-    return prediction if score is None else prediction | {"score": score}
+    return prediction | {"score": 1 - known.doubts[task]} if task in known.doubts else prediction
 
 
 def is_ours(prediction: dict[str, Any]) -> bool:

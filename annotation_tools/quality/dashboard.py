@@ -5,38 +5,22 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
 
+from annotation_tools.assignments import person, read_assignments
 from annotation_tools.drawing import Drawing
 from annotation_tools.gold import gold
 from annotation_tools.quality.gold_scores import GoldScore, score_gold
 from annotation_tools.quality.masks import compare_drawings
+from annotation_tools.rulings import current_consensus
 from annotation_tools.workspace import Workspace
-from earthreason.errors import DataFormatError
 
-ASSIGNMENTS = "assignments.jsonl"
-"""File of a workspace with `task`, `annotator` and `due` (ISO date, may be null) of every assignment."""
 LONGEST = 1800.0
 """Longest time between two saves, in seconds, that counts as work on the second; more is a break."""
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """A task that a person is to draw.
-
-    Attributes:
-        task: task ID.
-        annotator: name of the person.
-        due: last day for it, None without a deadline.
-    """
-
-    task: str
-    annotator: str
-    due: date | None
 
 
 @dataclass(frozen=True)
@@ -129,7 +113,7 @@ def summarise(
         DataFormatError: a file of the workspace is invalid.
     """
     day = day or datetime.now(UTC).date()
-    drawings, golden, consensus = workspace.drawings(), gold(workspace), workspace.consensus()
+    drawings, golden, consensus = workspace.drawings(), gold(workspace), current_consensus(workspace)
     own: dict[str, list[Drawing]] = defaultdict(list)
     for several in drawings.values():
         for drawing in several:
@@ -144,14 +128,16 @@ def summarise(
     scores = score_gold(golden, drawings)
     seconds = {name: drawing_seconds(work) for name, work in own.items()}
     open_tasks = assigned = None
-    if (known := assignments(workspace)) is not None:
+    if known := read_assignments(workspace):
+        spelled = {person(name): name for name in own if name}  # e-mail addresses compare in lower case
         done = {(drawing.task, name) for name, work in own.items() for drawing in work}
+        known = [replace(entry, annotator=spelled.get(entry.annotator, entry.annotator)) for entry in known]
         open_tasks = [entry for entry in known if (entry.task, entry.annotator) not in done]
         assigned = {entry.annotator for entry in known}
     people = []
     for name in sorted({*own, *judged, *(assigned or ())}):
         rest = None if open_tasks is None else [entry for entry in open_tasks if entry.annotator == name]
-        due = [entry.due for entry in rest or () if entry.due is not None]
+        due = [date.fromisoformat(entry.due) for entry in rest or () if entry.due is not None]
         hours, pace, cost = _pace(seconds.get(name, []), rate)
         people.append(
             Progress(
@@ -211,24 +197,3 @@ def _pace(seconds: Sequence[float], rate: float | None) -> tuple[float, float | 
     if not hours:
         return 0.0, None, None
     return hours, len(seconds) / hours, None if rate is None else rate * hours / len(seconds)
-
-
-def assignments(workspace: Workspace) -> list[Assignment] | None:
-    """Read who is to draw what by when; None if nothing was assigned.
-
-    Raises:
-        DataFormatError: the file is invalid.
-    """
-    path = workspace.root / ASSIGNMENTS
-    if not path.is_file():
-        return None
-    found = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                row = json.loads(line)
-                due = None if row.get("due") is None else date.fromisoformat(row["due"])
-                found.append(Assignment(str(row["task"]), str(row["annotator"]), due))
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
-                raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
-    return found

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 
-from annotation_tools.workspace import Workspace
+from annotation_tools.workspace import CATEGORIES, Workspace
 from earthreason.errors import DataFormatError
-
-CATEGORIES = "categories.json"
-"""File of a workspace with the categories given to `masks start`, as a JSON list."""
 
 
 def offered_categories(workspace: Workspace) -> list[str]:

@@ -20,6 +20,7 @@ from annotation_tools.quality.instances import FOUND
 from annotation_tools.quality.masks import MaskPair
 from annotation_tools.quality.ratings import Agreement
 from annotation_tools.review.pictures import MASK_COLOUR
+from annotation_tools.rulings import current_consensus
 from annotation_tools.workspace import Consensus, Workspace
 from earthreason.files import write_text
 from earthreason.masks.grids import nearest_indices
@@ -120,7 +121,7 @@ def write_quality(
     disputes = sorted(
         (pair for pair in quality.pairs if pair.iou < 1), key=lambda pair: (pair.iou, -(pair.distance or 0), pair.image)
     )
-    drawings, consensus = workspace.drawings(), workspace.consensus()
+    drawings, consensus = workspace.drawings(), current_consensus(workspace)
     shown = [_show(pair, workspace, drawings, consensus.get(pair.image)) for pair in disputes[:SHOWN]]
     styles = Path(earthreason.reports.__file__).parent / "templates"
     loader = FileSystemLoader([Path(__file__).parent / "templates", styles])

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from annotation_tools.errors import DrawingError
 from annotation_tools.exports import export_workspace
 from annotation_tools.imports import ImportOptions
 from annotation_tools.quality.adjudicate import Rules, adjudicate
@@ -112,7 +111,7 @@ def test_a_shape_added_in_labelme_goes_to_the_task_of_its_label_or_is_refused(sh
     assert boats.mask.sum() == 16 + 16 + 30  # labelme marks the outline too: 6 x 5 pixels
     ambiguous = new | {"label": "water"}  # pond or mill: both have shapes of this label
     path.write_text(json.dumps(document | {"shapes": [*document["shapes"], ambiguous]}))
-    with pytest.raises(DrawingError, match="pond: drawn 2 times"):
+    with pytest.raises(DataFormatError, match="pond: drawn more than once"):
         import_masks(other.root, tmp_path / "out", ImportOptions(annotator="ben"))
 
 

@@ -12,6 +12,7 @@ from annotation_tools.quality.adjudicate import Rules, adjudicate
 from annotation_tools.quality.agreement import measure_quality
 from annotation_tools.quality.gold_scores import score_gold
 from earthreason.errors import DataFormatError, EarthReasonError
+from earthreason.masks.png import encode_mask_png
 
 from .conftest import box, drawn
 
@@ -90,3 +91,16 @@ def test_a_broken_gold_file_is_named_with_its_line(workspace, line):
     (workspace.root / "gold.jsonl").write_text(line + "\n")
     with pytest.raises(DataFormatError, match=r"gold\.jsonl line 1: not written by annotation_tools"):
         gold(workspace)
+
+
+def test_masks_are_imported_as_gold_by_an_option_and_by_nobody(workspace, tmp_path):
+    (tmp_path / "gold").mkdir()
+    (tmp_path / "gold" / "a.png").write_bytes(encode_mask_png(TRUTH))
+    command = ["masks", "import", str(workspace.root), "--masks", str(tmp_path / "gold"), "--gold"]
+    refused = CliRunner().invoke(app, [*command, "--annotator", "anna"])
+    assert isinstance(refused.exception, EarthReasonError)
+    assert "--gold masks are nobody's drawings" in str(refused.exception)
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert np.array_equal(gold(workspace)["a"].mask, TRUTH)
+    assert workspace.drawings() == {}
+    assert workspace.prelabels() == {}

@@ -12,9 +12,9 @@ pytest.importorskip("rasterio", reason="the annotation extra is not installed")
 
 from annotation_tools.drawing import draw
 from annotation_tools.formats.base import AS_STATED, ReadOptions
-from annotation_tools.formats.labelme import document_of_drawing
 from annotation_tools.formats.labelstudio import task_of_drawing
 from annotation_tools.formats.registry import read_masks
+from annotation_tools.formats.writers.labelme import document_of_drawings
 from annotation_tools.workspace import AnnotationTask
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.masks.rle import encode_mask
@@ -24,7 +24,7 @@ from ..conftest import box
 SIZE = (20, 30)
 MASK = box(SIZE, 3, 2, 12, 10)
 TASKS = {"a": AnnotationTask("a", "a.png", *SIZE)}
-LABELME = document_of_drawing(draw("a", MASK, "pond"), "a.png")
+LABELME = document_of_drawings([draw("a", MASK, "pond")], "a.png")
 LABELME["shapes"] += [
     {"label": "pond", "points": [[2, 3], [10, 3], [10, 12]], "shape_type": "polygon", "group_id": 1, "flags": {}},
     {"label": "pond", "points": [[5, 5], [7, 5]], "shape_type": "circle"},

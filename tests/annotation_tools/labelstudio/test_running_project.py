@@ -7,14 +7,17 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from annotation_tools.assignments import assign
 from annotation_tools.cli import app
 from annotation_tools.drawing import draw
 from annotation_tools.labelstudio.client import LabelStudioClient
 from annotation_tools.labelstudio.config import categories_of, check_config, label_config, with_categories
 from annotation_tools.labelstudio.project import LOCAL, Wishes, push_project
+from annotation_tools.quality.offered import offered_categories
+from annotation_tools.rulings import Return, add_returns, now
 from earthreason.errors import EarthReasonError
 
-from ..conftest import box
+from ..conftest import box, drawn
 from .fake import FakeLabelStudio
 
 SIZE = (20, 30)
@@ -121,3 +124,23 @@ def test_the_command_says_what_it_changed(client, server, workspace, monkeypatch
     done = CliRunner().invoke(app, [*words, "--category", "mill", "--overlap", "3"], catch_exceptions=False)
     assert "category added: mill\ncategory removed: pond\npeople for each task: 3, before 2\n" in done.output
     assert "people" not in CliRunner().invoke(app, words, catch_exceptions=False).output
+
+
+def test_people_read_who_is_to_draw_a_task_and_why_it_came_back(client, server, workspace):
+    push_project(client, workspace, LOCAL)
+    assign(workspace, ["Ana@Lab.org"], count=1)
+    workspace.add_drawings([drawn("b", MASK, "ben")])
+    (drawing,) = workspace.drawings()["b"]
+    add_returns(workspace, [Return("b", "the quay is missing", ["rita"], now(), [drawing.fingerprint])])
+    changes = push_project(client, workspace, LOCAL).changes
+    assert changes == ["texts changed: 2 tasks"]
+    assert server.task("a")["data"]["facts"].endswith(", assigned to ana@lab.org")
+    assert server.task("b")["data"]["asked"].startswith("Draw it again: the quay is missing / ")
+    workspace.add_drawings([drawn("b", OTHER, "ben", created="2026-01-02T10:00:00Z")])
+    push_project(client, workspace, LOCAL)
+    assert "again" not in server.task("b")["data"]["asked"]
+
+
+def test_categories_of_start_are_those_that_the_agreement_counts_as_offered(client, workspace):
+    push_project(client, workspace, LOCAL, Wishes(("mill", "pond")))
+    assert offered_categories(workspace) == ["mill", "pond"]
