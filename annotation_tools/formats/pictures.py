@@ -37,14 +37,16 @@ def _read(source: Source) -> Iterator[AnnotatedImage]:
     for path, values in folder.pictures.items():
         name = path.relative_to(source.path).as_posix() if source.path.is_dir() else path.name
         added = _ADDED.fullmatch(path.stem)
-        of_image = path.stem in tasks and tasks[path.stem].image == path.stem  # as against one of its targets
+        own = tasks.get(path.stem)
+        if source.options.new_targets and own is not None and own.image == own.task:
+            own = None  # the name is that of the image, to which targets are added
         yield AnnotatedImage(
             (name, added["name"]) if added else (name,),
             tuple(folder.marks(path)),
             str(path),
             values.size,
             says_empty=not values.counts and not folder.has_several,
-            task=None if source.options.new_targets and of_image else path.stem,
+            task=None if own is None else own.task,
         )
 
 

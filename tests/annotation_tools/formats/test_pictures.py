@@ -212,6 +212,14 @@ def test_names_with_a_word_for_masks_find_their_image(workspace, tmp_path):
         imported(workspace, save(tmp_path / "e_mask.png", levels(1)))
 
 
+@pytest.mark.parametrize("name", ["a.png", "a_classes.png"])
+def test_every_value_can_become_a_target(workspace, tmp_path, name):
+    found = imported(workspace, save(tmp_path / name, levels(1, 2)), new_targets=True)
+    assert {task: drawing.category for task, drawing in found.items()} == {"a__1": "1", "a__2": "2"}
+    assert np.array_equal(found["a__2"].mask, RIGHT)
+    assert "a" not in Workspace.open(workspace.root).tasks
+
+
 def test_two_files_of_one_name_are_refused(workspace, tmp_path):
     save(tmp_path / "m" / "a.png", levels(1))
     save(tmp_path / "m" / "a.tif", levels(1))
