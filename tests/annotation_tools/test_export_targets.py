@@ -16,6 +16,7 @@ from annotation_tools.quality.adjudicate import Rules, adjudicate
 from annotation_tools.workspace import AnnotationTask, Workspace
 from earthreason.data.pictures import mask_of
 from earthreason.data.reader import open_source, read_all
+from earthreason.errors import DataFormatError
 from earthreason.masks.rle import encode_mask
 
 from .conftest import box, drawn, import_masks, write_picture

@@ -178,4 +178,4 @@ def test_labelme_xml_marks_pixels_by_their_centres_and_leaves_deleted_objects_ou
     rows, columns = np.mgrid[0:20, 0:30] + 0.5
     expected = (columns < 10) & (rows > 3) & ((columns - 2) * 9 > (rows - 3) * 8)
     assert np.array_equal(reading.drawings[0].mask, expected)
-    assert reading.skipped == {"deleted shapes": 1}
+    assert reading.skipped == {"deleted objects": 1}
