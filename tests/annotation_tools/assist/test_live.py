@@ -16,7 +16,7 @@ from annotation_tools.assist.server import create_app
 from annotation_tools.assist.subjects import ServerSubjects, WorkspaceSubjects
 from annotation_tools.formats.brush import decode_brush
 from annotation_tools.labelstudio.client import LabelStudioClient, LabelStudioError
-from annotation_tools.labelstudio.project import LOCAL, push_project
+from annotation_tools.labelstudio.project import LOCAL, Wishes, push_project
 from annotation_tools.workspace import Workspace
 
 from ..conftest import free_port, import_images
@@ -90,7 +90,7 @@ def click(column, row, positive=True):
 @pytest.mark.parametrize("key", [None, "secret"])
 @pytest.mark.parametrize("source", ["workspace", "server"])
 def test_label_studio_gets_the_mask_of_a_click(client, workspace, source, key):
-    project = push_project(client, workspace, LOCAL, ["pond"]).project
+    project = push_project(client, workspace, LOCAL, Wishes(["pond"])).project
     (task,) = client.tasks(project)
     subjects = WorkspaceSubjects(workspace) if source == "workspace" else ServerSubjects(client)
     with serving(Assistant(build_model("grabcut", None, "cpu"), "grabcut", subjects), key) as url:
@@ -103,7 +103,7 @@ def test_label_studio_gets_the_mask_of_a_click(client, workspace, source, key):
 
 
 def test_a_wrong_key_is_refused_when_connecting(client, workspace):
-    project = push_project(client, workspace, LOCAL, ["pond"]).project
+    project = push_project(client, workspace, LOCAL, Wishes(["pond"])).project
     assistant = Assistant(build_model("grabcut", None, "cpu"), "grabcut", WorkspaceSubjects(workspace))
     with serving(assistant, "secret") as url, pytest.raises(LabelStudioError, match="authentication parameters"):
         connect_assist(client, project, url, "guess")
@@ -111,7 +111,7 @@ def test_a_wrong_key_is_refused_when_connecting(client, workspace):
 
 def test_a_label_studio_that_refuses_private_addresses_says_how_to_allow_them(label_studio, workspace):
     with LabelStudioClient(label_studio.url, label_studio.login.token) as client:
-        project = push_project(client, workspace, LOCAL, ["pond"]).project
+        project = push_project(client, workspace, LOCAL, Wishes(["pond"])).project
         assistant = Assistant(build_model("grabcut", None, "cpu"), "grabcut", WorkspaceSubjects(workspace))
         with serving(assistant) as url, pytest.raises(LabelStudioError, match="USE_DEFAULT_BANNED_SUBNETS=false"):
             connect_assist(client, project, url)

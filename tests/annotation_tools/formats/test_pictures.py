@@ -12,12 +12,13 @@ from annotation_tools.imports import ImportOptions
 from annotation_tools.workspace import Workspace
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.masks.rle import rle_area
+from tests.conftest import SHARED
 
 from ..conftest import box, drawn, import_images, import_masks
 
 SIZE = (20, 30)
 LEFT, RIGHT = box(SIZE, 2, 2, 8, 8), box(SIZE, 5, 15, 15, 25)
-REAL = Path(__file__).parents[4] / "shared/data/real_samples"
+REAL = SHARED / "data" / "real_samples"
 VOC = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0]
 
 
