@@ -16,10 +16,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from annotation_tools.lines import append_lines
+from annotation_tools.lines import append_lines, read_rows
 from annotation_tools.rulings import now, returned_comments
 from annotation_tools.workspace import Workspace
-from earthreason.errors import DataFormatError, EarthReasonError, UnknownNameError
+from earthreason.errors import EarthReasonError, UnknownNameError
 
 ASSIGNMENTS = "assignments.jsonl"
 
@@ -72,25 +72,24 @@ def read_assignments(workspace: Workspace) -> list[Assignment]:
     Raises:
         DataFormatError: the file was not written by this program.
     """
-    path = workspace.root / ASSIGNMENTS
     current: dict[tuple[str, str], Assignment] = {}
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                entry = Assignment(**json.loads(line))
-                key = str(entry.task), person(entry.annotator)
-                if entry.due is not None:
-                    date.fromisoformat(entry.due)
-            except (ValueError, TypeError, EarthReasonError) as error:
-                if not line.endswith("\n"):
-                    break  # cut off while it was appended
-                raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
-            current.pop(key, None)
-            if not entry.released:
-                current[key] = entry
+    for entry in read_rows(workspace.root / ASSIGNMENTS, _assignment_of, appended=True):
+        key = entry.task, person(entry.annotator)
+        current.pop(key, None)
+        if not entry.released:
+            current[key] = entry
     return [entry for entry in current.values() if entry.task in workspace.tasks]
+
+
+def _assignment_of(row: dict[str, Any]) -> Assignment:
+    entry = Assignment(**row)
+    try:
+        person(entry.annotator)
+    except EarthReasonError as error:
+        raise ValueError(error) from None
+    if entry.due is not None:
+        date.fromisoformat(entry.due)
+    return entry
 
 
 def assigned_to(workspace: Workspace) -> dict[str, list[str]]:

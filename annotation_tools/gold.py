@@ -6,16 +6,14 @@ People draw them like all others. They are a test, so they count neither in the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TypeVar
 
 from annotation_tools.drawing import Drawing
 from annotation_tools.errors import DrawingError
+from annotation_tools.lines import read_rows, write_rows
 from annotation_tools.workspace import Workspace, fault_of
-from earthreason.errors import DataFormatError
-from earthreason.files import write_text
 
 GOLD = "gold.jsonl"
 """File of a workspace with the gold masks, as rows of `Drawing`."""
@@ -28,18 +26,7 @@ def gold(workspace: Workspace) -> dict[str, Drawing]:
     Raises:
         DataFormatError: the file is invalid.
     """
-    path = workspace.root / GOLD
-    if not path.is_file():
-        return {}
-    found: dict[str, Drawing] = {}
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                drawing = Drawing.of_row(json.loads(line))
-            except (ValueError, TypeError, AttributeError) as error:
-                raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
-            found[drawing.task] = drawing
-    return found
+    return {drawing.task: drawing for drawing in read_rows(workspace.root / GOLD, Drawing.of_row)}
 
 
 def write_gold(workspace: Workspace, drawings: Iterable[Drawing]) -> int:
@@ -53,8 +40,7 @@ def write_gold(workspace: Workspace, drawings: Iterable[Drawing]) -> int:
     if faults:
         raise DrawingError(str(workspace.root), faults)
     merged = gold(workspace) | {drawing.task: drawing for drawing in coming}
-    rows = [json.dumps(asdict(drawing), ensure_ascii=False) + "\n" for drawing in merged.values()]
-    write_text(workspace.root / GOLD, "".join(rows))
+    write_rows(workspace.root / GOLD, map(asdict, merged.values()))
     return len(merged)
 
 

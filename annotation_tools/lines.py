@@ -18,7 +18,7 @@ _BLOCK = 1 << 16
 def read_rows(
     path: Path, make: Callable[[Any], T], holding: Sequence[str] | None = None, *, appended: bool = False
 ) -> Iterator[T]:
-    """Yield what the lines of a file hold.
+    """Yield what the lines of a file hold; nothing if there is no such file.
 
     Args:
         path: file in UTF-8.
@@ -29,6 +29,8 @@ def read_rows(
     Raises:
         DataFormatError: a line is not such an object; the message names it.
     """
+    if not path.is_file():
+        return
     with path.open(encoding="utf-8") as file:  # str.splitlines would also split at U+2028 and U+0085 inside a text
         for number, line in enumerate(file, start=1):
             if holding is not None and not any(text in line for text in holding):

@@ -8,16 +8,14 @@ can be withdrawn and no longer holds when one of its drawings changes.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from annotation_tools.drawing import Drawing
-from annotation_tools.lines import append_lines
+from annotation_tools.lines import append_lines, read_rows, row_line
 from annotation_tools.workspace import Consensus, Workspace, fingerprints
 from earthreason.errors import DataFormatError
 
@@ -83,12 +81,14 @@ def all_rulings(workspace: Workspace) -> list[Ruling]:
     Raises:
         DataFormatError: the file was not written by this program.
     """
-    return list(_read(workspace.root / RULINGS, _ruling_of))
+    return list(read_rows(workspace.root / RULINGS, _ruling_of, appended=True))
 
 
 def _ruling_of(row: dict[str, Any]) -> Ruling:
     drawing = row.get("drawing")
-    return Ruling(**{**row, "drawing": None if drawing is None else Drawing.of_row(drawing)})
+    ruling = Ruling(**{**row, "drawing": None if drawing is None else Drawing.of_row(drawing)})
+    _moment(ruling.at)
+    return ruling
 
 
 def latest_rulings(rulings: Iterable[Ruling]) -> dict[str, Ruling]:
@@ -104,7 +104,7 @@ def latest_rulings(rulings: Iterable[Ruling]) -> dict[str, Ruling]:
 
 def add_ruling(workspace: Workspace, ruling: Ruling) -> None:
     """Store a ruling; it is on disk when this returns. Call it while holding the lock of the workspace."""
-    append_lines(workspace.root / RULINGS, [_line(asdict(ruling))])
+    append_lines(workspace.root / RULINGS, [row_line(asdict(ruling))])
 
 
 def all_returns(workspace: Workspace) -> list[Return]:
@@ -113,7 +113,7 @@ def all_returns(workspace: Workspace) -> list[Return]:
     Raises:
         DataFormatError: the file was not written by this program.
     """
-    return list(_read(workspace.root / RETURNED, lambda row: Return(**row)))
+    return list(read_rows(workspace.root / RETURNED, _return_of, appended=True))
 
 
 def add_returns(workspace: Workspace, returns: Sequence[Return]) -> list[Return]:
@@ -121,8 +121,14 @@ def add_returns(workspace: Workspace, returns: Sequence[Return]) -> list[Return]
     known = {(entry.task, entry.at, *entry.drawings) for entry in all_returns(workspace)}
     new = [entry for entry in returns if (entry.task, entry.at, *entry.drawings) not in known]
     if new:
-        append_lines(workspace.root / RETURNED, [_line(asdict(entry)) for entry in new])
+        append_lines(workspace.root / RETURNED, [row_line(asdict(entry)) for entry in new])
     return new
+
+
+def _return_of(row: dict[str, Any]) -> Return:
+    entry = Return(**row)
+    _moment(entry.at)
+    return entry
 
 
 @dataclass(frozen=True)
@@ -228,22 +234,3 @@ def returned_comments(workspace: Workspace) -> dict[str, str]:
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _line(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _read(path: Path, make: Any) -> Iterator[Any]:
-    if not path.is_file():
-        return
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                entry = make(json.loads(line))
-                _moment(entry.at)
-            except (ValueError, TypeError, KeyError) as error:
-                if not line.endswith("\n"):
-                    return  # cut off while it was appended
-                raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
-            yield entry

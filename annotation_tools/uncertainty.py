@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
 from annotation_tools.drawing import Drawing
+from annotation_tools.lines import read_rows, write_rows
 from annotation_tools.quality.masks import mask_iou
 from annotation_tools.workspace import Workspace
-from earthreason.errors import DataFormatError, EarthReasonError
-from earthreason.files import write_text
+from earthreason.errors import EarthReasonError
 
 UNCERTAINTY = "uncertainty.jsonl"
 
@@ -54,28 +54,22 @@ def comparisons(workspace: Workspace) -> dict[str, Comparison]:
     Raises:
         DataFormatError: the file is invalid.
     """
-    path = workspace.root / UNCERTAINTY
-    found: dict[str, Comparison] = {}
-    if not path.is_file():
-        return found
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                row = json.loads(line)
-                task = str(row.pop("task"))
-                found[task] = Comparison(**row)
-                if not 0 <= found[task].uncertainty <= 1:
-                    raise ValueError(f"uncertainty {row['uncertainty']} is not from 0 to 1")
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
-                raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
-    return found
+    return dict(read_rows(workspace.root / UNCERTAINTY, _comparison_of))
+
+
+def _comparison_of(row: dict[str, Any]) -> tuple[str, Comparison]:
+    columns = dict(row)
+    task, comparison = str(columns.pop("task")), Comparison(**columns)
+    if not 0 <= comparison.uncertainty <= 1:
+        raise ValueError(f"uncertainty {comparison.uncertainty} is not from 0 to 1")
+    return task, comparison
 
 
 def add_comparisons(workspace: Workspace, new: Mapping[str, Comparison]) -> None:
     """Store comparisons by task, replacing those of the same tasks; the caller holds the workspace's lock."""
     merged = comparisons(workspace) | dict(new)
     rows = ({"task": task} | asdict(comparison) for task, comparison in merged.items())
-    write_text(workspace.root / UNCERTAINTY, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_rows(workspace.root / UNCERTAINTY, rows)
 
 
 def uncertainties(workspace: Workspace) -> dict[str, float]:

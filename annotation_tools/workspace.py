@@ -249,7 +249,7 @@ class Workspace:
     def versions(self) -> list[Drawing]:
         """Read every version of every drawing."""
         path = self.root / DRAWINGS
-        return list(read_rows(path, Drawing.of_row, appended=True)) if path.is_file() else []
+        return list(read_rows(path, Drawing.of_row, appended=True))
 
     def _versions_of(self, tasks: set[str]) -> list[Drawing]:
         """Read every version of the drawings of some tasks, and of others if there are many tasks."""
@@ -332,7 +332,7 @@ class Workspace:
         """Read the newest pre-annotation of every tool by task; the last one of a task is shown to people."""
         path = self.root / PRELABELS
         by_task: dict[str, dict[str, Drawing]] = defaultdict(dict)
-        for drawing in read_rows(path, Drawing.of_row) if path.is_file() else ():
+        for drawing in read_rows(path, Drawing.of_row):
             by_task[drawing.task].pop(drawing.tool, None)
             by_task[drawing.task][drawing.tool] = drawing
         return {task: list(tools.values()) for task, tools in by_task.items()}
