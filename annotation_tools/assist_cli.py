@@ -11,6 +11,12 @@ from annotation_tools.workspace import Workspace
 from earthreason.cli.app import stdout
 from earthreason.errors import EarthReasonError
 
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model", help="Model to run: grabcut, sam, sam2, superpixels, a model of baselines, or MODULE:CLASS."
+    ),
+]
 CheckpointOption = Annotated[
     str | None, typer.Option("--checkpoint", help="Folder or Hub id of the weights, for models that need them.")
 ]
@@ -22,12 +28,7 @@ def assist(
         Path | None,
         typer.Argument(metavar="[WORK]", help="Folder of the annotation project, which has the pictures."),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model", help="Model to run: grabcut, sam, sam2, superpixels, a model of baselines, or MODULE:CLASS."
-        ),
-    ] = "grabcut",
+    model: ModelOption = "grabcut",
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "cpu",
     url: Annotated[
@@ -84,12 +85,7 @@ def assist(
 
 def prelabel(
     work: Annotated[Path, typer.Argument(metavar="WORK", help="Folder of the annotation project.")],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model", help="Model to run: grabcut, sam, sam2, superpixels, a model of baselines, or MODULE:CLASS."
-        ),
-    ] = "grabcut",
+    model: ModelOption = "grabcut",
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "cpu",
     question: Annotated[

@@ -10,17 +10,16 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, checked_size
-from annotation_tools.formats.fills import checked_round, fill_as_pycocotools, readable, rotated_corners
+from annotation_tools.formats.fills import checked_round, fill_as_pycocotools, rotated_corners
 from annotation_tools.formats.owners import TASK, split_by_task
 from annotation_tools.formats.runs import from_row_runs
 from annotation_tools.formats.source import Format, Source
-from earthreason.data.sources.base import named
+from annotation_tools.formats.values import understood
 from earthreason.errors import DataFormatError
 from earthreason.masks.drawing import FARTHEST
 
@@ -32,7 +31,7 @@ def _read(source: Source) -> Iterator[AnnotatedImage]:
     root = source.root
     if root.find("track") is not None:
         raise DataFormatError(f"{source.shown}: contains video tracks; export the task as 'CVAT for images 1.1'")
-    with named(Path(source.shown), "CVAT for images 1.1"):
+    with understood(source.shown, "CVAT for images 1.1"):
         for image in root.iter("image"):
             yield from _image(image, source)
 
@@ -83,7 +82,7 @@ FORMAT = Format("CVAT for images 1.1", lambda source: source.tag == "annotations
 
 
 def _draw(element: Any, place: str, repair: bool, height: int, width: int) -> Patch:
-    with readable(place, f"a CVAT {element.tag}"):
+    with understood(place, f"a CVAT {element.tag}"):
         if element.tag == "mask":
             return _crop(element, (height, width), place)
         rotation = _number(element, "rotation") if "rotation" in element.attrib else 0.0

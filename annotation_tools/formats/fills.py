@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
 from annotation_tools.formats.base import Patch
 from annotation_tools.formats.polygons import Points, checked_polygon
 from earthreason.data.sources.annotations import mask_of_annotation
-from earthreason.data.sources.base import named
 from earthreason.errors import DataFormatError
 
 
@@ -116,17 +113,3 @@ def rotated_corners(left: float, top: float, right: float, bottom: float, degree
         (x + cosine * (column - x) - sine * (row - y), y + sine * (column - x) + cosine * (row - y))
         for column, row in ((left, top), (right, top), (right, bottom), (left, bottom))
     ]
-
-
-@contextmanager
-def readable(place: str, what: str) -> Iterator[None]:
-    """Turn the exceptions of a broken shape into one error that names it.
-
-    Raises:
-        DataFormatError: the block raised such an exception.
-    """
-    try:
-        with named(Path(place), what):
-            yield
-    except (OverflowError, IndexError) as error:
-        raise DataFormatError(f"{place}: not {what} ({type(error).__name__}: {error})") from None

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from annotation_tools.formats.base import AnnotatedImage, ReadOptions
+from annotation_tools.formats.values import understood
 from annotation_tools.formats.xml import parse_xml
 from annotation_tools.workspace import AnnotationTask
-from earthreason.data.sources.base import named
 from earthreason.files import visible_files
 
 
@@ -44,7 +44,7 @@ class Source:
         Raises:
             DataFormatError: the file is not UTF-8.
         """
-        with named(Path(self.shown), "UTF-8 text"):
+        with understood(self.shown, "UTF-8 text"):
             return self.path.read_text(encoding="utf-8-sig")
 
     @cached_property
@@ -54,7 +54,7 @@ class Source:
         Raises:
             DataFormatError: the file is not JSON.
         """
-        with named(Path(self.shown), "JSON"):
+        with understood(self.shown, "JSON"):
             try:
                 return json.loads(self.text)
             except RecursionError:

@@ -12,14 +12,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from annotation_tools.formats.base import AnnotatedImage, Mark, Patch
-from annotation_tools.formats.fills import checked_round, fill_ellipse, readable
+from annotation_tools.formats.fills import checked_round, fill_ellipse
 from annotation_tools.formats.polygons import fill_polygon
 from annotation_tools.formats.source import Format, Source
-from earthreason.data.sources.base import named
+from annotation_tools.formats.values import understood
 from earthreason.errors import DataFormatError
 
 LABEL_FIELDS = ("category", "label", "class", "name", "type")
@@ -50,7 +49,7 @@ def _is_plain_export(source: Source) -> bool:
 
 
 def _read(source: Source) -> Iterator[AnnotatedImage]:
-    with readable(source.shown, "a file of VGG Image Annotator"):
+    with understood(source.shown, "a file of VGG Image Annotator"):
         if source.suffix == ".csv":
             regions = _regions_of_csv(source)
         elif "view" in source.keys:
@@ -83,7 +82,7 @@ def _regions_of_csv(source: Source) -> list[tuple[str, list[Region]]]:
     found: dict[str, list[Region]] = {}
     for number, row in enumerate(csv.DictReader(io.StringIO(source.text)), start=2):
         name = row.get("filename") or row.get("#filename") or ""
-        with named(Path(f"{source.shown}, line {number}"), "a line of VGG Image Annotator"):
+        with understood(f"{source.shown}, line {number}", "a line of VGG Image Annotator"):
             regions = found.setdefault(name, [])
             shape = json.loads(row["region_shape_attributes"])
             if shape:  # a picture without regions has one line with {}
@@ -197,7 +196,7 @@ def _label(value: object, place: str) -> str | None:
 
 def _draw(shape: Mapping[str, Any], place: str, repair: bool, height: int, width: int) -> Patch:
     kind = str(shape["name"])
-    with readable(place, f"a {kind} of VGG Image Annotator"):
+    with understood(place, f"a {kind} of VGG Image Annotator"):
         if kind in ("circle", "ellipse"):
             across = shape["r"] if kind == "circle" else shape["rx"]
             down = shape["r"] if kind == "circle" else shape["ry"]

@@ -8,20 +8,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from annotation_tools.formats.base import AnnotatedImage, Mark, Patch, checked_size
-from annotation_tools.formats.fills import readable
 from annotation_tools.formats.polygons import fill_polygon
 from annotation_tools.formats.source import Format, Source
-from earthreason.data.sources.base import named
+from annotation_tools.formats.values import understood
 from earthreason.errors import DataFormatError
 
 
 def _read(source: Source) -> Iterator[AnnotatedImage]:
     root, place = source.root, source.shown
-    with named(Path(place), "Pascal VOC XML"):
+    with understood(place, "Pascal VOC XML"):
         marks, skipped = [], Counter[str]()
         for number, element in enumerate(root.findall("object"), start=1):
             label = _text(element, "name") or None
@@ -58,7 +56,7 @@ def _size(root: Any, place: str) -> tuple[int, int] | None:
 
 
 def _draw(element: Any, place: str, repair: bool, height: int, width: int) -> Patch:
-    with readable(place, "a polygon of Pascal VOC XML"):
+    with understood(place, "a polygon of Pascal VOC XML"):
         polygon = element.find("polygon")
         pairs = [(_text(point, "x"), _text(point, "y")) for point in polygon.findall("pt")]
         number = 1
