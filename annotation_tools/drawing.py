@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ class Drawing:
             return datetime.min.replace(tzinfo=UTC)
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that identify masks, category, annotator and version."""
         said = self.annotator, self.key, self.version, self.category, self.height, self.width

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -89,16 +90,15 @@ class SettleQueue:
         self.workspace = workspace
         self._rules = rules
         self._lock = threading.RLock()
-        self._stamp = ""
+        self._stamp = self._drawn_stamp = ""
+        self._drawings: dict[str, list[Drawing]] = {}
         self._cases: dict[str, Case] = {}
         self._merged: dict[str, Consensus] = {}
 
     def cases(self) -> dict[str, Case]:
         """Return the cases by task, in the order of the tasks: waiting ones and those with a ruling."""
         with self._lock:
-            root = self.workspace.root
-            files = [root / name for name in (TASKS, DRAWINGS, CONSENSUS, RULINGS, RETURNED)]
-            stamp = "\n".join(file_stamp(file, root) for file in files if file.is_file())
+            stamp = self._stamp_of(TASKS, DRAWINGS, CONSENSUS, RULINGS, RETURNED)
             if stamp != self._stamp:
                 self._cases, self._stamp = self._read(), stamp
             return self._cases
@@ -114,11 +114,18 @@ class SettleQueue:
             raise DataNotFoundError(f"task {task!r} does not wait for a third person; open the start page again")
         return found
 
+    def _stamp_of(self, *names: str) -> str:
+        root = self.workspace.root
+        return "\n".join(file_stamp(root / name, root) for name in names if (root / name).is_file())
+
     def _read(self) -> dict[str, Case]:
-        self.workspace = Workspace.open(self.workspace.root)
-        drawings, consensus = self.workspace.drawings(), self.workspace.consensus()
+        stamp = self._stamp_of(TASKS, DRAWINGS)
+        if stamp != self._drawn_stamp:  # rulings change often, and the drawings are much longer
+            self.workspace = Workspace.open(self.workspace.root)
+            self._drawings, self._drawn_stamp = self.workspace.drawings(), stamp
+        drawings, consensus = self._drawings, self.workspace.consensus()
         rulings, afterwards = all_rulings(self.workspace), Afterwards(self.workspace)
-        latest = latest_rulings(rulings)
+        latest, counts = latest_rulings(rulings), Counter(ruling.task for ruling in rulings)
         cases = {}
         for task in self.workspace.tasks:
             several = drawings.get(task)
@@ -132,8 +139,7 @@ class SettleQueue:
             again = found.waits if kept is not None and kept.choice == "again" else ""
             if found.ruling is None and not again and (entry.settled or found.waits):
                 continue
-            revision = sum(ruling.task == task for ruling in rulings) if kept or rulings else 0
-            cases[task] = Case(task, found.usable, sources, entry, found.ruling, again, revision)
+            cases[task] = Case(task, found.usable, sources, entry, found.ruling, again, counts[task])
         return cases
 
     def _merge(self, task: str, drawings: list[Drawing]) -> Consensus:
