@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pydantic import BaseModel, ConfigDict, Field
 
 from annotation_tools.drawing import Drawing
+from annotation_tools.gold import GOLD, without_gold
 from annotation_tools.quality.adjudicate import Rules, adjudicate
 from annotation_tools.review.database import ConflictError
 from annotation_tools.review.web import clean_name
@@ -97,7 +98,7 @@ class SettleQueue:
         """Return the cases by task, in the order of the tasks: waiting ones and those with a ruling."""
         with self._lock:
             root = self.workspace.root
-            files = [root / name for name in (TASKS, DRAWINGS, CONSENSUS, RULINGS, RETURNED)]
+            files = [root / name for name in (TASKS, DRAWINGS, CONSENSUS, RULINGS, RETURNED, GOLD)]
             stamp = "\n".join(file_stamp(file, root) for file in files if file.is_file())
             if stamp != self._stamp:
                 self._cases, self._stamp = self._read(), stamp
@@ -116,7 +117,7 @@ class SettleQueue:
 
     def _read(self) -> dict[str, Case]:
         self.workspace = Workspace.open(self.workspace.root)
-        drawings, consensus = self.workspace.drawings(), self.workspace.consensus()
+        drawings, consensus = without_gold(self.workspace, self.workspace.drawings()), self.workspace.consensus()
         rulings, afterwards = all_rulings(self.workspace), Afterwards(self.workspace)
         latest = latest_rulings(rulings)
         cases = {}
