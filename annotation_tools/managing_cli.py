@@ -52,14 +52,7 @@ def assign(
     if names:
         new = assignments.assign(workspace, names, count, last_day, per_image)
         console.print(f"assigned: {len(new)} tasks", soft_wrap=True)
-        reached = assignments.assigned_to(workspace)
-        drawn = workspace.drawings()
-        short = [
-            task
-            for task in workspace.tasks
-            if len({*reached.get(task, ()), *(assignments.person(d.annotator or "?") for d in drawn.get(task, ()))})
-            < per_image
-        ]
+        short = [task for task, there in assignments.people_of(workspace).items() if len(there) < per_image]
         if short:
             console.print(f"not enough people: {len(short)} tasks have fewer than {per_image}", soft_wrap=True)
     rows = assignments.loads(workspace)
