@@ -174,6 +174,7 @@ def export(
     for names, what in (
         (written.unsettled, "left out, waiting for a third person"),
         (list(written.returned), "left out, sent back to be drawn again"),
+        (written.redrawn, "left out, drawn again since the review, so judge them in a new one"),
         (written.unadjudicated, "left out, drawn after the last `adjudicate`"),
         (written.undrawn, f"left out, {annotator} has not drawn" if annotator else "left out, no one has drawn"),
         (written.gold, "left out, gold tasks"),
