@@ -141,6 +141,17 @@ def test_categories_that_tasks_expect_and_nobody_can_choose_are_named(client, se
     assert kept == ["category kept, because someone chose it: pond", said + "pier"]
 
 
+def test_a_queue_says_of_which_tasks_nothing_is_left_to_draw(client, server, workspace):
+    push_project(client, workspace, LOCAL, only=["a", "b"])
+    asked = server.task("a")["data"]["asked"]
+    changes = push_project(client, workspace, LOCAL, only=["b", "c"]).changes
+    assert "still in the queue, but settled meanwhile, as their texts say: 1 tasks" in changes
+    assert server.task("a")["data"]["asked"] == "Settled meanwhile, nothing to draw: skip it. / " + asked
+    assert "Settled" not in server.task("b")["data"]["asked"] + server.task("c")["data"]["asked"]
+    push_project(client, workspace, LOCAL, only=["a"])  # it waits again
+    assert server.task("a")["data"]["asked"] == asked
+
+
 def test_a_queue_without_tasks_says_whether_to_adjudicate(workspace):
     words = ["masks", "start", str(workspace.root), "--queue"]
     assert "run `adjudicate` first" in str(CliRunner().invoke(app, words).exception)
