@@ -179,7 +179,7 @@ def export_workspace(
     reviewed = ReviewedSamples(agreed, reviews, only_reviewed, sent_back)
     core.export(reviewed, form, out)
     return replace(
-        _summary(agreed, united),
+        _summary(agreed, [task for task in united if task in reviewed.names]),
         counts=reviewed.counts,
         left_out=reviewed.left_out,
         questions=reviewed.questions,

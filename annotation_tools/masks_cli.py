@@ -191,7 +191,8 @@ def export(
         total = written.questions if not only_reviewed else (written.questions or 0) + written.undecided
         what = "left out" if only_reviewed else "exported all the same (--only-reviewed leaves them out)"
         console.print(
-            f"the review is unfinished: {written.undecided} of {total} questions are not decided, and {what}",
+            f"the review is unfinished: {written.undecided} of the {total} questions that remain are not decided, and "
+            f"{what}",
             soft_wrap=True,
         )
     if form == "release":

@@ -81,6 +81,7 @@ class ReviewedSamples:
 
     Attributes:
         counts: number of remaining samples by split.
+        names: their IDs.
         left_out: samples and questions left out because of the review.
         questions: number of remaining questions.
         undecided: number of questions that nobody has judged, or everybody as unsure. They remain, unless only reviewed
@@ -112,6 +113,7 @@ class ReviewedSamples:
         """
         self._source, self._outcome, self._only_reviewed = source, outcome, only_reviewed
         self.redrawn: list[str] = []
+        self.names: set[str] = set()
         self.counts: dict[str, int] = {}
         self.questions = self.undecided = 0
         known, changed = False, list[str]()
@@ -125,6 +127,7 @@ class ReviewedSamples:
                     continue
                 remaining = self._remaining(record, judged)
                 kept += bool(remaining)
+                self.names |= {record.sample_id} if remaining else set()
                 self.questions += sum(map(bool, remaining))
                 self.undecided += _undecided(record, judged)
                 changed += _changes(record, judged)
