@@ -37,7 +37,7 @@ def assign(
 
     Example: python -m annotation_tools masks assign work --to ana --to ben --per-image 2 --due 2026-12-15
     """
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from annotation_tools import assignments
 
@@ -59,7 +59,7 @@ def assign(
     if not rows:
         console.print(f"{work}: no task is assigned", soft_wrap=True)
         return
-    table = Table("annotator", "assigned", "drawn", "late", "next last day")
+    table = Table(Column("annotator", overflow="fold"), "assigned", "drawn", "late", "next last day")
     for row in rows:
         table.add_row(row.annotator, str(row.tasks), str(row.drawn), str(row.late), row.due or "-")
     console.print(table, markup=False)
