@@ -105,7 +105,8 @@ def assign(
 ) -> list[Assignment]:
     """Assign tasks to people, evenly and in the order of the tasks; return the new assignments.
 
-    A task gets people until `per_image` have been assigned or have drawn it, never one of them twice.
+    A task gets people until `per_image` have been assigned or have drawn it, never one of them twice. Drawings that
+    were sent back do not count.
 
     Args:
         workspace: workspace with the tasks.
@@ -119,17 +120,13 @@ def assign(
     """
     names = list(dict.fromkeys(map(person, people)))
     with workspace.changing():
-        busy: dict[str, set[str]] = defaultdict(set)
-        load: Counter[str] = Counter()
-        drawn = {task: {person(d.annotator or "unknown") for d in all_} for task, all_ in workspace.drawings().items()}
-        for entry in read_assignments(workspace):
-            busy[entry.task].add(entry.annotator)
-            load[entry.annotator] += entry.annotator not in drawn.get(entry.task, ())
+        busy = people_of(workspace)
+        load = Counter(entry.annotator for entry in open_assignments(workspace))
         new: list[Assignment] = []
         got: Counter[str] = Counter()
         stamp = now()
         for task in workspace.tasks:
-            there = busy[task] | drawn.get(task, set())
+            there = busy[task]
             while len(there) < per_image:
                 free = [name for name in names if name not in there and (count is None or got[name] < count)]
                 if not free:
@@ -143,6 +140,24 @@ def assign(
     return new
 
 
+def people_of(workspace: Workspace) -> dict[str, set[str]]:
+    """Return by task who is to draw it, or has drawn it and need not do so again."""
+    again = returned_comments(workspace)
+    people: dict[str, set[str]] = {task: set() for task in workspace.tasks}
+    for task, several in workspace.drawings().items():
+        if task not in again:
+            people[task] = {person(drawing.annotator or "unknown") for drawing in several}
+    for entry in read_assignments(workspace):
+        people[entry.task].add(entry.annotator)
+    return people
+
+
+def open_assignments(workspace: Workspace) -> list[Assignment]:
+    """Return the assignments that are not drawn yet; masks that were sent back are not."""
+    done = _done(workspace)
+    return [entry for entry in read_assignments(workspace) if (entry.task, entry.annotator) not in done]
+
+
 def release(workspace: Workspace, name: str) -> list[Assignment]:
     """End the assignments of a person that are not drawn yet; return them.
 
@@ -154,21 +169,20 @@ def release(workspace: Workspace, name: str) -> list[Assignment]:
         current = read_assignments(workspace)
         if name not in {entry.annotator for entry in current}:
             raise UnknownNameError("--release", name, sorted({entry.annotator for entry in current}))
-        done = _done(workspace)
-        ended = [e for e in current if e.annotator == name and (e.task, name) not in done]
+        ended = [entry for entry in open_assignments(workspace) if entry.annotator == name]
         _append(workspace, [Assignment(e.task, name, e.due, now(), released=True) for e in ended])
     return ended
 
 
 def loads(workspace: Workspace, today: date | None = None) -> list[Load]:
     """Count by person what is assigned, drawn and late, by name."""
-    today, done = today or date.today(), _done(workspace)
+    today, waiting = today or date.today(), open_assignments(workspace)
     by_name: dict[str, list[Assignment]] = defaultdict(list)
     for entry in read_assignments(workspace):
         by_name[entry.annotator].append(entry)
     found = []
     for name, entries in sorted(by_name.items()):
-        left = [entry for entry in entries if (entry.task, name) not in done]
+        left = [entry for entry in waiting if entry.annotator == name]
         days = sorted(entry.due for entry in left if entry.due)
         late = sum(date.fromisoformat(day) < today for day in days)
         found.append(Load(name, len(entries), len(entries) - len(left), late, days[0] if days else None))

@@ -126,7 +126,7 @@ def prelabel(
     kept = len(workspace.tasks) - len(results)
     stays = f"; {kept} tasks keep the masks they had (use --replace to replace them)" if kept else ""
     console.print(f"{work}: {summary}{stays}", soft_wrap=True)
-    shared = shared_pictures(workspace)
+    shared = shared_pictures(workspace, results)
     if shared and isinstance(helper, QUESTION_BLIND):
         console.print(
             f"{shared} tasks share a picture and got the same mask, because {model} does not read questions",

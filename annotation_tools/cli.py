@@ -10,6 +10,7 @@ import typer
 
 from annotation_tools import assist_cli, masks_cli, settle_cli
 from annotation_tools import managing_cli as managing_cli  # adds commands to `masks`
+from annotation_tools.hosts import local_url, remote_hint
 from annotation_tools.workspace import Workspace, fingerprints
 from earthreason.cli.app import guard, make_app, report_json, stdout
 from earthreason.cli.options import JsonOption
@@ -79,7 +80,10 @@ def review(
     with tqdm(unit="image", desc="preparing", leave=False) as bar:
         store = open_review(source, out, Plan(overlap, per_image, second_pass, seed), bar.update, stale_ok)
     console = stdout()
-    console.print(f"{store.questions} questions about {store.images} images: http://{host}:{port}/", soft_wrap=True)
+    place = local_url(host, port)
+    console.print(f"{store.questions} questions about {store.images} images: {place}/", soft_wrap=True)
+    if hint := remote_hint(host):
+        console.print(hint, soft_wrap=True)
     then = f"python -m annotation_tools verdicts {out} --out verdicts.jsonl"
     console.print(f"Ctrl-C stops; verdicts are in {out}. Afterwards: {then}", soft_wrap=True)
     serve(store, host, port, roles)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from annotation_tools.drawing import Drawing
@@ -16,6 +16,7 @@ from annotation_tools.formats.writers.labelme import document_of_drawings
 from annotation_tools.images import suffix_of_content
 from annotation_tools.release import AgreedSamples, several_targets
 from annotation_tools.reviewed import ReviewedSamples, ReviewOutcome
+from annotation_tools.rulings import all_returns
 from annotation_tools.workspace import Consensus, Workspace
 from earthreason.data import exports as core
 from earthreason.data.pictures import untagged
@@ -113,6 +114,7 @@ class ExportSummary:
         gold: gold tasks, which are left out.
         united: tasks whose separate targets the format has as one mask only.
         returned: comments by task that were sent back to be drawn again.
+        redrawn: tasks left out because their mask was sent back and drawn again since the review.
         left_out: samples and questions left out because of a review.
         questions: number of written questions, None without a review.
         undecided: number of questions that the review has not decided: written, or left out by `only_reviewed`.
@@ -128,6 +130,7 @@ class ExportSummary:
     left_out: LeftOut
     questions: int | None = None
     undecided: int = 0
+    redrawn: list[str] = field(default_factory=list)
 
 
 def export_workspace(
@@ -172,14 +175,16 @@ def export_workspace(
     if reviews is None:
         core.export(agreed, form, out)
         return _summary(agreed, united)
-    reviewed = ReviewedSamples(agreed, reviews, only_reviewed)
+    sent_back = {entry.task for entry in all_returns(workspace)}
+    reviewed = ReviewedSamples(agreed, reviews, only_reviewed, sent_back)
     core.export(reviewed, form, out)
     return replace(
-        _summary(agreed, united),
+        _summary(agreed, [task for task in united if task in reviewed.names]),
         counts=reviewed.counts,
         left_out=reviewed.left_out,
         questions=reviewed.questions,
         undecided=reviewed.undecided,
+        redrawn=reviewed.redrawn,
     )
 
 

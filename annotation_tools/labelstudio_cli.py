@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from annotation_tools.hosts import remote_hint
 from annotation_tools.workspace import Workspace
 from earthreason.cli.app import stderr, stdout
 from earthreason.errors import EarthReasonError
@@ -98,9 +99,13 @@ def start(
     from annotation_tools.rulings import current_consensus
 
     workspace = Workspace.open(work)
-    only = [name for name, entry in current_consensus(workspace).items() if not entry.settled] if queue else None
-    if queue and not only:
-        raise EarthReasonError(f"{work}: no image is waiting for a third person; run `adjudicate` first")
+    only = None
+    if queue:
+        consensus = current_consensus(workspace)
+        only = [name for name, entry in consensus.items() if not entry.settled]
+        if not only:
+            why = "all adjudicated tasks are settled" if consensus else "run `adjudicate` first"
+            raise EarthReasonError(f"{work}: no task is waiting for a third person; {why}")
     assist = assist and check_address(assist)
     with _server(workspace, url, token, host, port, settings_for(assist) if assist else None) as (client, login):
         shown = len(workspace.tasks) if only is None else len(only)
@@ -123,6 +128,8 @@ def start(
             connect_assist(client, pushed.project, assist, assist_key)
             console.print(f"clicks are answered by {assist}: switch on Auto-Annotation below the image", soft_wrap=True)
         console.print(f"annotators create accounts at {client.invite_url()}", soft_wrap=True, markup=False)
+        if url is None and (hint := remote_hint(host)):
+            console.print(hint, soft_wrap=True, markup=False)
         if login is None:
             console.print(f"afterwards: python -m annotation_tools masks collect {work} --url {url}", soft_wrap=True)
             return

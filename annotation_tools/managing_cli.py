@@ -37,7 +37,7 @@ def assign(
 
     Example: python -m annotation_tools masks assign work --to ana --to ben --per-image 2 --due 2026-12-15
     """
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from annotation_tools import assignments
 
@@ -52,21 +52,14 @@ def assign(
     if names:
         new = assignments.assign(workspace, names, count, last_day, per_image)
         console.print(f"assigned: {len(new)} tasks", soft_wrap=True)
-        reached = assignments.assigned_to(workspace)
-        drawn = workspace.drawings()
-        short = [
-            task
-            for task in workspace.tasks
-            if len({*reached.get(task, ()), *(assignments.person(d.annotator or "?") for d in drawn.get(task, ()))})
-            < per_image
-        ]
+        short = [task for task, there in assignments.people_of(workspace).items() if len(there) < per_image]
         if short:
             console.print(f"not enough people: {len(short)} tasks have fewer than {per_image}", soft_wrap=True)
     rows = assignments.loads(workspace)
     if not rows:
         console.print(f"{work}: no task is assigned", soft_wrap=True)
         return
-    table = Table("annotator", "assigned", "drawn", "late", "next last day")
+    table = Table(Column("annotator", overflow="fold"), "assigned", "drawn", "late", "next last day")
     for row in rows:
         table.add_row(row.annotator, str(row.tasks), str(row.drawn), str(row.late), row.due or "-")
     console.print(table, markup=False)

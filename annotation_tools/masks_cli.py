@@ -174,6 +174,7 @@ def export(
     for names, what in (
         (written.unsettled, "left out, waiting for a third person"),
         (list(written.returned), "left out, sent back to be drawn again"),
+        (written.redrawn, "left out, drawn again since the review, so judge them in a new one"),
         (written.unadjudicated, "left out, drawn after the last `adjudicate`"),
         (written.undrawn, f"left out, {annotator} has not drawn" if annotator else "left out, no one has drawn"),
         (written.gold, "left out, gold tasks"),
@@ -190,7 +191,8 @@ def export(
         total = written.questions if not only_reviewed else (written.questions or 0) + written.undecided
         what = "left out" if only_reviewed else "exported all the same (--only-reviewed leaves them out)"
         console.print(
-            f"the review is unfinished: {written.undecided} of {total} questions are not decided, and {what}",
+            f"the review is unfinished: {written.undecided} of the {total} questions that remain are not decided, and "
+            f"{what}",
             soft_wrap=True,
         )
     if form == "release":

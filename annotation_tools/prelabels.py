@@ -117,9 +117,9 @@ def compare(
     return found
 
 
-def shared_pictures(workspace: Workspace) -> int:
-    """Count the tasks that share their picture with another one."""
-    pictures = [task.picture for task in workspace.tasks.values()]
+def shared_pictures(workspace: Workspace, tasks: Iterable[str]) -> int:
+    """Count the tasks that share their picture with another one of them."""
+    pictures = [workspace.tasks[name].picture for name in tasks]
     return sum(len(list(group)) for group in _several(sorted(pictures)))
 
 

@@ -104,8 +104,8 @@ def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[
     stale = [task for task, entry in consensus.items() if not entry.is_of(drawings.get(task, []))]
     if stale:
         raise EarthReasonError(
-            f"{workspace.root}: {len(stale)} images were drawn again after `adjudicate` ({stale[0]!r}, ...); run it "
-            "again"
+            f"{workspace.root}: {len(stale)} images were drawn again, or drawings of them withdrawn, after "
+            f"`adjudicate` ({stale[0]!r}, ...); run it again"
         )
     return {task: entry for task, entry in consensus.items() if entry.settled}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -81,28 +81,39 @@ class ReviewedSamples:
 
     Attributes:
         counts: number of remaining samples by split.
+        names: their IDs.
         left_out: samples and questions left out because of the review.
         questions: number of remaining questions.
         undecided: number of questions that nobody has judged, or everybody as unsure. They remain, unless only reviewed
             ones are asked for.
+        redrawn: samples left out because their mask was sent back and drawn again, so that the verdicts are about an
+            earlier one.
     """
 
     name = "reviewed"
 
-    def __init__(self, source: Source, outcome: ReviewOutcome, only_reviewed: bool = False) -> None:
+    def __init__(
+        self,
+        source: Source,
+        outcome: ReviewOutcome,
+        only_reviewed: bool = False,
+        sent_back: Collection[str] = (),
+    ) -> None:
         """Check that the samples are those that were reviewed.
 
         Args:
             source: samples.
             outcome: outcome of their review.
             only_reviewed: leave out questions that are undecided, and samples without others.
+            sent_back: samples whose masks were sent back to be drawn again; they may have another mask than was judged.
 
         Raises:
             EarthReasonError: the review has none of the samples, a sample has other questions or another mask than
                 were judged, or no question remains.
         """
         self._source, self._outcome, self._only_reviewed = source, outcome, only_reviewed
-        self.left_out = left_out({sample: judged.settled for sample, judged in outcome.judged.items()})
+        self.redrawn: list[str] = []
+        self.names: set[str] = set()
         self.counts: dict[str, int] = {}
         self.questions = self.undecided = 0
         known, changed = False, list[str]()
@@ -111,12 +122,19 @@ class ReviewedSamples:
             for record in source.read(split):
                 known |= outcome.find(split, record.sample_id) is not None
                 judged = self._judged(split, record)
+                if record.sample_id in sent_back and judged is not None and _has_other_mask(record, judged):
+                    self.redrawn.append(record.sample_id)
+                    continue
                 remaining = self._remaining(record, judged)
                 kept += bool(remaining)
+                self.names |= {record.sample_id} if remaining else set()
                 self.questions += sum(map(bool, remaining))
                 self.undecided += _undecided(record, judged)
                 changed += _changes(record, judged)
             self.counts |= {split: kept} if kept else {}
+        again = {outcome.find(split, name) for split in source.counts for name in self.redrawn}
+        judgements = {sample: judged.settled for sample, judged in outcome.judged.items() if sample not in again}
+        self.left_out = left_out(judgements)
         if not known:
             raise EarthReasonError("the review has none of these samples")
         if changed:
@@ -130,6 +148,8 @@ class ReviewedSamples:
     def read(self, split: str) -> Iterator[Record]:
         """Yield the records of a split with their remaining questions."""
         for record in self._source.read(split):
+            if record.sample_id in self.redrawn:
+                continue
             remaining = self._remaining(record, self._judged(split, record))
             if remaining:
                 yield replace(record, questions=remaining)
@@ -157,6 +177,8 @@ def _changes(record: Record, judged: JudgedSample | None) -> list[str]:
         return []
     if record.questions != judged.questions:
         return [f"{record.sample_id!r} has other questions"]
-    if mask_hash(record.mask, Path(record.sample_id)) != judged.mask:
-        return [f"{record.sample_id!r} has another mask"]
-    return []
+    return [f"{record.sample_id!r} has another mask"] if _has_other_mask(record, judged) else []
+
+
+def _has_other_mask(record: Record, judged: JudgedSample) -> bool:
+    return mask_hash(record.mask, Path(record.sample_id)) != judged.mask

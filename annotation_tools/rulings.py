@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from annotation_tools.drawing import Drawing
+from annotation_tools.gold import without_gold
 from annotation_tools.lines import append_lines, read_rows, row_line
 from annotation_tools.workspace import Consensus, Workspace, fingerprints
 from earthreason.errors import DataFormatError
@@ -210,8 +211,8 @@ def apply_rulings(
 
 
 def current_consensus(workspace: Workspace) -> dict[str, Consensus]:
-    """Return the result of `adjudicate` by task, with rulings and returned masks."""
-    return apply_rulings(workspace, workspace.drawings(), workspace.consensus())
+    """Return the result of `adjudicate` by task, with rulings and returned masks, without gold tasks."""
+    return without_gold(workspace, apply_rulings(workspace, workspace.drawings(), workspace.consensus()))
 
 
 def _ruled(ruling: Ruling, drawings: Sequence[Drawing], entry: Consensus | None) -> Consensus:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from annotation_tools import masks_cli
+from annotation_tools.hosts import local_url, remote_hint
 from annotation_tools.workspace import Workspace
 from earthreason.cli.app import stdout
 from earthreason.errors import EarthReasonError, UnknownNameError
@@ -41,6 +42,8 @@ def settle(
         raise EarthReasonError(f"{work}: no task waits for a third person")
     check_free(host, port)
     console = stdout()
-    console.print(f"{len(queue.cases())} tasks: http://{host}:{port}/", soft_wrap=True)
+    console.print(f"{len(queue.cases())} tasks: {local_url(host, port)}/", soft_wrap=True)
+    if hint := remote_hint(host):
+        console.print(hint, soft_wrap=True)
     console.print(f"Ctrl-C stops; rulings are in {work}. `masks export` and `adjudicate` follow them", soft_wrap=True)
     serve_app(lambda hosts: create_app(queue, hosts), host, port)

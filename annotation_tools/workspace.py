@@ -262,7 +262,8 @@ class Workspace:
     def drawings(self) -> dict[str, list[Drawing]]:
         """Read the newest drawing of every annotator that was not withdrawn, by task.
 
-        A user ID and the e-mail address that a server states for it are one person.
+        A user ID and the e-mail address that a server states for it are one person, and so are addresses that differ
+        in case only.
         """
         people = people_of(self.servers().values())
         current: dict[tuple[str, str, str], Drawing] = {}
@@ -274,7 +275,8 @@ class Workspace:
                 current[key] = drawing
         newest: dict[tuple[str, str], Drawing] = {}
         for drawing in current.values():
-            person = drawing.task, drawing.annotator
+            name = drawing.annotator
+            person = drawing.task, name.lower() if "@" in name else name
             if not drawing.withdrawn and (person not in newest or _recency(drawing) >= _recency(newest[person])):
                 newest[person] = drawing
         by_task: dict[str, list[Drawing]] = defaultdict(list)

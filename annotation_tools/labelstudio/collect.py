@@ -27,7 +27,7 @@ class Collected:
     Attributes:
         counts: numbers of drawings by `new`, `changed` and `same`.
         skipped: number of annotations with which people skipped a task.
-        undrawn: number of tasks without a drawing.
+        undrawn: number of tasks without an annotation in any of the server's projects.
         superseded: number of drawings that do not count, because the same person saved another one of the task later.
         gone: drawings in use whose annotation was deleted or turned into a skip on the server.
         withdrawn: number of these that were withdrawn.
@@ -61,8 +61,8 @@ class _Found:
     ignored: Counter[str] = field(default_factory=Counter)
     keys: set[str] = field(default_factory=set)
     tasks: set[str] = field(default_factory=set)
+    annotated: set[str] = field(default_factory=set)
     skipped: int = 0
-    undrawn: int = 0
 
 
 def known_server(workspace: Workspace, name: str | None = None) -> Server:
@@ -134,7 +134,7 @@ def collect_drawings(
     collected = Collected(
         counts,
         found.skipped,
-        found.undrawn,
+        len((found.tasks & set(workspace.tasks)) - found.annotated),
         sum((drawing.task, drawing.key) not in used for drawing in found.drawings),
         [f"{drawing.task}, {drawing.key} by {drawing.annotator}" for drawing in gone],
         len(gone) if withdraw else 0,
@@ -185,19 +185,17 @@ def _read_task(
     if task is None:
         found.faults.append(f"task {entry['id']} ({name}): not in this workspace; it was added on the server")
         return
-    annotated = False
     for annotation in entry["annotations"]:
         if annotation.get("was_cancelled"):
             found.skipped += 1
             continue
-        annotated = True
+        found.annotated.add(name)
         key = _key_on(server, annotation["id"])
         found.keys.add(key)
         try:
             found.drawings.append(_read_annotation(annotation, task, users, tool, key, options, found.ignored))
         except DataFormatError as error:
             found.unreadable[key] = str(error)
-    found.undrawn += not annotated
 
 
 def _read_annotation(

@@ -119,6 +119,8 @@ def push_project(
         write_json(workspace.root / CATEGORIES, list(wishes.categories))
     workspace.write_server(replace(known, url=client.url, projects=known.projects | {slot: project}))
     background = background_of(workspace, doubts)
+    if slot == "queue":  # a task is not deleted, because someone may be drawing it
+        background = replace(background, settled=set(workspace.tasks) - set(names))
     there = _apply_to_tasks(client, workspace, project, background)
     missing = [workspace.tasks[name] for name in names if name not in there.tasks]
     if doubts:
@@ -126,6 +128,14 @@ def push_project(
     progress(len(names) - len(missing))
     changes = [] if settings is None else _apply_to_settings(client, project, settings, wishes, wanted, there.used)
     changes += _said(there, wishes, len(names) - len(missing))
+    if stale := there.tasks & set(background.settled):
+        changes.append(f"still in the queue, but settled meanwhile, as their texts say: {len(stale)} tasks")
+    if wishes.categories:
+        offered = {*wishes.categories}
+        if settings is not None and not wishes.restore_config:
+            offered |= there.used & {*categories_of(settings["label_config"])}
+        if left_out := [name for name in wanted if name not in offered]:
+            changes.append(f"expected by tasks, but not in --category, so nobody can choose: {', '.join(left_out)}")
     for start in range(0, len(missing), _BATCH):
         batch = missing[start : start + _BATCH]
         _upload(client, workspace, project, batch, there.addresses)

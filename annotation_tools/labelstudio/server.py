@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from annotation_tools.hosts import local_url
 from earthreason.cli.ports import check_free
 from earthreason.errors import EarthReasonError
 from earthreason.files import private_path
@@ -110,7 +111,7 @@ def local_server(
             start_new_session=True,
             umask=0o077,
         )
-    url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    url = local_url(host, port)
     with private_path(folder / _RUNNING) as temporary:
         temporary.write_text(json.dumps({"pid": process.pid, "url": url}), encoding="utf-8")
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from annotation_tools.rulings import returned_comments
 from annotation_tools.workspace import AnnotationTask, Workspace
 
 _SEPARATE = "Draw every target as a region of its own."
+_SETTLED = "Settled meanwhile, nothing to draw: skip it. / "
 _EXACT = 1e-9
 """Difference of two scores that is due to their way through JSON and a database."""
 
@@ -26,12 +27,14 @@ class Background:
         doubts: disagreement of models, 0 to 1.
         returned: comments on drawings that were sent back to be drawn again.
         assigned: names of the people who are to draw a task.
+        settled: tasks of a queue that no longer wait.
     """
 
     guesses: Mapping[str, Drawing] = field(default_factory=dict)
     doubts: Mapping[str, float] = field(default_factory=dict)
     returned: Mapping[str, str] = field(default_factory=dict)
     assigned: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    settled: Collection[str] = ()
 
 
 def background_of(workspace: Workspace, doubts: Mapping[str, float]) -> Background:
@@ -49,7 +52,9 @@ def data_of(task: AnnotationTask, address: str, known: Background) -> dict[str, 
         "height": task.height,
         "width": task.width,
         "facts": describe(task) + (f", assigned to {people}" if people else ""),
-        "asked": (f"Draw it again: {again} / " if again else "") + ask(task),
+        "asked": (f"Draw it again: {again} / " if again else "")
+        + (_SETTLED if task.task in known.settled else "")
+        + ask(task),
     }
 
 

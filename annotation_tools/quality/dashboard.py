@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from annotation_tools.assignments import person, read_assignments
+from annotation_tools.assignments import open_assignments, person, read_assignments
 from annotation_tools.drawing import Drawing
 from annotation_tools.gold import gold
 from annotation_tools.quality.gold_scores import GoldScore, score_gold
@@ -130,10 +130,11 @@ def summarise(
     open_tasks = assigned = None
     if known := read_assignments(workspace):
         spelled = {person(name): name for name in own if name}  # e-mail addresses compare in lower case
-        done = {(drawing.task, name) for name, work in own.items() for drawing in work}
-        known = [replace(entry, annotator=spelled.get(entry.annotator, entry.annotator)) for entry in known]
-        open_tasks = [entry for entry in known if (entry.task, entry.annotator) not in done]
-        assigned = {entry.annotator for entry in known}
+        open_tasks = [
+            replace(entry, annotator=spelled.get(entry.annotator, entry.annotator))
+            for entry in open_assignments(workspace)
+        ]
+        assigned = {spelled.get(entry.annotator, entry.annotator) for entry in known}
     people = []
     for name in sorted({*own, *judged, *(assigned or ())}):
         rest = None if open_tasks is None else [entry for entry in open_tasks if entry.annotator == name]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 import earthreason.reports
 from annotation_tools.quality.dashboard import Dashboard, Progress
@@ -18,13 +18,15 @@ COLUMNS = ("annotator", "drawn", "waiting", "reviewed", "IoU with others", "per 
 
 
 def print_dashboard(state: Dashboard, console: Console) -> None:
-    """Print the totals in a line and everyone's work in a table."""
+    """Print the totals in a line and everyone's work in a table, without columns that say nothing of anybody."""
     console.print("; ".join(f"{label} {value}" for label, value in totals(state)), soft_wrap=True, markup=False)
-    table = Table(*COLUMNS)
-    for person in state.people:
-        table.add_row(*cells(person, state.day))
-    if state.people:
-        console.print(table)
+    rows = [cells(person, state.day) for person in state.people]
+    used = [place for place in range(len(COLUMNS)) if place == 0 or any(row[place] != "-" for row in rows)]
+    table = Table(*(Column(COLUMNS[place], overflow="fold") for place in used))  # whole names, also in 80 columns
+    for row in rows:
+        table.add_row(*(row[place] for place in used))
+    if rows:
+        console.print(table, markup=False)
 
 
 def totals(state: Dashboard) -> list[tuple[str, str]]:

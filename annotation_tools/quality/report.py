@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 import earthreason.reports
 from annotation_tools.drawing import Drawing
@@ -67,15 +67,17 @@ def print_quality(quality: Quality, console: Console) -> None:
     for name, agreement in kinds(quality):
         values = (number(value) for value in (agreement.raw, agreement.pabak, agreement.alpha))
         table.add_row(name, str(agreement.things), *values, shares(agreement))
-    console.print(table)
-    people = Table("annotator", "tasks", "empty", "seconds", "IoU with others", "drift (rho, p)")
+    console.print(table, markup=False)
+    people = Table(
+        Column("annotator", overflow="fold"), "tasks", "empty", "seconds", "IoU with others", "drift (rho, p)"
+    )
     for person in quality.people:
         drift = "-" if person.drift is None else f"{person.drift[0]:+.2f}, {person.drift[1]:.3f}"
         people.add_row(
             person.name, str(person.tasks), f"{person.empty:.0%}", number(person.seconds, 1), number(person.iou), drift
         )
     if quality.people:
-        console.print(people)
+        console.print(people, markup=False)
     for reviewer, (count, seconds) in quality.pace.items():
         twice, share = quality.consistency.get(reviewer, (0, 0.0))
         again = f"; {share:.0%} of {twice} judged the same the second time" if twice else ""

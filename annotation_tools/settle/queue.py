@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pydantic import BaseModel, ConfigDict, Field
 
 from annotation_tools.drawing import Drawing
+from annotation_tools.gold import GOLD, without_gold
 from annotation_tools.quality.adjudicate import Rules, adjudicate
 from annotation_tools.review.database import ConflictError
 from annotation_tools.review.web import clean_name
@@ -98,7 +99,7 @@ class SettleQueue:
     def cases(self) -> dict[str, Case]:
         """Return the cases by task, in the order of the tasks: waiting ones and those with a ruling."""
         with self._lock:
-            stamp = self._stamp_of(TASKS, DRAWINGS, CONSENSUS, RULINGS, RETURNED)
+            stamp = self._stamp_of(TASKS, DRAWINGS, CONSENSUS, RULINGS, RETURNED, GOLD)
             if stamp != self._stamp:
                 self._cases, self._stamp = self._read(), stamp
             return self._cases
@@ -123,7 +124,7 @@ class SettleQueue:
         if stamp != self._drawn_stamp:  # rulings change often, and the drawings are much longer
             self.workspace = Workspace.open(self.workspace.root)
             self._drawings, self._drawn_stamp = self.workspace.drawings(), stamp
-        drawings, consensus = self._drawings, self.workspace.consensus()
+        drawings, consensus = without_gold(self.workspace, self._drawings), self.workspace.consensus()
         rulings, afterwards = all_rulings(self.workspace), Afterwards(self.workspace)
         latest, counts = latest_rulings(rulings), Counter(ruling.task for ruling in rulings)
         cases = {}

@@ -6,6 +6,8 @@ from typer.testing import CliRunner
 
 from annotation_tools.assignments import ASSIGNMENTS, assign, assigned_to, loads, read_assignments, release
 from annotation_tools.cli import app
+from annotation_tools.quality.dashboard import summarise
+from annotation_tools.rulings import Return, add_returns, now
 from earthreason.errors import DataFormatError, EarthReasonError, UnknownNameError
 
 from .conftest import box, drawn
@@ -48,6 +50,38 @@ def test_what_a_person_did_not_draw_is_taken_back_for_others(workspace):
     assert [entry.task for entry in assign(workspace, ["ben"])] == ["b", "c", "d"]
     with pytest.raises(UnknownNameError, match="cleo"):
         release(workspace, "cleo")
+
+
+def send_back(workspace, task):
+    rejected = [drawing.fingerprint for drawing in workspace.drawings()[task]]
+    add_returns(workspace, [Return(task, "too small", ["rita"], now(), rejected)])
+
+
+def test_a_mask_that_was_sent_back_waits_again_and_all_commands_count_it(workspace):
+    assign(workspace, ["Ana@Lab.org"], due=DUE)
+    workspace.add_drawings([drawn(task, box((20, 30), 2, 2, 9, 9), "ANA@lab.org") for task in "ab"])
+    send_back(workspace, "a")
+    after = date(2026, 12, 16)
+    (load,) = loads(workspace, after)
+    (ana,) = summarise(workspace, day=after).people
+    assert (load.tasks, load.drawn, load.late) == (4, 1, 3)
+    assert (ana.name, ana.waiting, ana.overdue) == ("ANA@lab.org", 3, 3)
+    assert [entry.task for entry in release(workspace, "ana@lab.org")] == ["a", "c", "d"]
+
+
+def test_two_spellings_of_an_address_leave_nothing_waiting(workspace):
+    assign(workspace, ["ana@lab.org"], count=2)
+    for task, name in (("a", "ana@lab.org"), ("b", "Ana@Lab.org")):
+        workspace.add_drawings([drawn(task, box((20, 30), 2, 2, 9, 9), name)])
+    assert [person.waiting for person in summarise(workspace).people] == [0, 0]
+
+
+def test_a_mask_that_was_sent_back_can_be_assigned(workspace):
+    workspace.add_drawings([drawn(task, box((20, 30), 2, 2, 9, 9), "ana") for task in "abcd"])
+    assert assign(workspace, ["ben"]) == []
+    send_back(workspace, "b")
+    assert [(entry.task, entry.annotator) for entry in assign(workspace, ["ben"])] == [("b", "ben")]
+    assert assign(workspace, ["ben", "cleo"]) == []
 
 
 def test_late_is_the_day_after_the_last_one(workspace):

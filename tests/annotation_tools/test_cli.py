@@ -93,7 +93,7 @@ def bad_inputs(folder):
     yield ["masks", "start", empty], "is not an annotation project"
     yield ["masks", "start", work, "--url", "http://127.0.0.1:9"], "needs --token"
     yield ["masks", "start", work, "--url", "http://127.0.0.1:9", "--token", "x"], "no Label Studio answers"
-    yield ["masks", "start", work, "--queue"], "no image is waiting for a third person"
+    yield ["masks", "start", work, "--queue"], "no task is waiting for a third person"
     yield ["masks", "collect", work], "has no Label Studio project yet"
     yield ["masks", "export", work, "--format", "png", "--out", folder / "out"], "no image has a settled mask"
     yield ["agreement", empty], "is not an annotation project"

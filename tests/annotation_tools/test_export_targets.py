@@ -13,6 +13,9 @@ from pycocotools.coco import COCO
 from annotation_tools.exports import export_workspace
 from annotation_tools.imports import ImportOptions
 from annotation_tools.quality.adjudicate import Rules, adjudicate
+from annotation_tools.review.build import open_review
+from annotation_tools.review.model import Plan, ReviewJudgement
+from annotation_tools.review.verdicts import review_outcome
 from annotation_tools.workspace import AnnotationTask, Workspace
 from earthreason.data.pictures import mask_of
 from earthreason.data.reader import open_source, read_all
@@ -156,3 +159,23 @@ def test_a_release_has_one_mask_a_sample_and_says_whose_targets_it_unites(shared
     records = {record.sample_id: record for _, record in read_all(open_source(tmp_path / "out"))}
     assert written.united == ["boats"]
     assert np.array_equal(mask_of(records["boats"].mask, tmp_path), ONE | TWO)
+
+
+def test_a_sample_that_a_review_leaves_out_is_not_named_as_united(shared, tmp_path):
+    store = open_review(str(shared.root), tmp_path / "review", Plan(overlap=0, second_pass=0))
+    (boats,) = [
+        item
+        for item in iter(lambda: store.item("rita"), None)
+        if _judged(store, item, "reject" if "sails" in item.question else "accept") == "reject"
+    ]
+    store.close()
+    written = export_workspace(shared, "release", tmp_path / "out", reviews=review_outcome(tmp_path / "review"))
+    assert "boats" not in {record.sample_id for _, record in read_all(open_source(tmp_path / "out"))}
+    assert (boats.question, written.united) == ("What sails?", [])
+
+
+def _judged(store, item, verdict):
+    same = {"review": store.review, "reviewer": "rita", "item": item.item, "place": item.place, "revision": 0}
+    reasons = ["leak"] if verdict == "reject" else []
+    store.judge(ReviewJudgement(**same, key=f"key-{item.place:05}", verdict=verdict, reasons=reasons))
+    return verdict

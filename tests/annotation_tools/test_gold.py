@@ -11,6 +11,8 @@ from annotation_tools.gold import gold, write_gold
 from annotation_tools.quality.adjudicate import Rules, adjudicate
 from annotation_tools.quality.agreement import measure_quality
 from annotation_tools.quality.gold_scores import score_gold
+from annotation_tools.rulings import current_consensus
+from annotation_tools.settle.queue import SettleQueue
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.masks.png import encode_mask_png
 
@@ -64,6 +66,18 @@ def test_adjudicate_leaves_gold_tasks_alone_and_says_so(tested):
     assert "1 images settled, 0 waiting for another person, 1 tasks not drawn" in said.replace("\n", " ")
     assert "gold tasks, which are not merged: 2" in said
     assert list(tested.consensus()) == ["c"]
+
+
+def test_nobody_is_asked_to_settle_a_gold_task(tested):
+    other = box(SIZE, 13, 20, 18, 28)
+    tested.add_drawings([drawn("d", TRUTH, "anna"), drawn("d", other, "ben"), drawn("a", other, "cleo")])
+    queue = SettleQueue(tested, Rules())
+    assert list(queue.cases()) == ["d"]
+    tested.write_consensus(adjudicate(tested.drawings(), Rules()))  # before `d` becomes a gold task, too
+    assert [task for task, entry in current_consensus(tested).items() if not entry.settled] == ["d"]
+    write_gold(tested, [drawn("d", TRUTH, "")])
+    assert list(queue.cases()) == []
+    assert list(current_consensus(tested)) == ["c"]
 
 
 def test_a_workspace_of_gold_tasks_only_has_nothing_to_export(workspace, tmp_path):

@@ -138,3 +138,12 @@ def test_the_pre_annotation_of_each_tool_is_kept_and_the_last_one_shown(workspac
     assert workspace.prelabels()["a"].mask.sum() == 4 * 6
     workspace.drop_prelabels(["a"])
     assert workspace.guesses() == {}
+
+
+def test_an_address_in_two_spellings_is_one_person_whose_latest_mask_counts(workspace):
+    early, late = box(SIZE, 2, 2, 9, 9), box(SIZE, 2, 2, 12, 12)
+    workspace.add_drawings([drawn("a", early, "Ana@Lab.org", key="file", created="2026-01-01T10:00:00Z")])
+    workspace.add_drawings([drawn("a", late, "ana@lab.org", key="page", created="2026-01-02T10:00:00Z")])
+    workspace.add_drawings([drawn("a", late, name) for name in ("Ben", "ben")])  # names, not addresses
+    assert [d.annotator for d in workspace.drawings()["a"]] == ["Ben", "ana@lab.org", "ben"]
+    assert workspace.drawings()["a"][1].segmentation == encode_mask(late)

@@ -56,7 +56,8 @@ def test_tasks_that_share_a_picture_are_predicted_by_their_own_questions(workspa
     first = workspace.tasks["a"]
     workspace.add_tasks([replace(first, task="a2", questions=["mark 7"]), replace(first, questions=["mark 3"])])
     workspace = Workspace.open(workspace.root)
-    assert shared_pictures(workspace) == 2
+    assert shared_pictures(workspace, workspace.tasks) == 2
+    assert shared_pictures(workspace, list(workspace.tasks)[:1]) == 0  # the others kept their masks
     model = Rows()
     workspace.add_tasks([replace(workspace.tasks[name], questions=["mark 1"]) for name in "bcd"])
     found = prelabel(workspace, model, "rows")

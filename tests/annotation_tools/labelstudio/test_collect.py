@@ -128,6 +128,14 @@ def command(pushed, server, monkeypatch, *words):
     return CliRunner().invoke(app, ["masks", "collect", str(pushed.root), *words])
 
 
+def test_a_task_of_two_projects_is_counted_once_as_not_drawn(client, server, pushed):
+    server.annotate("a", result())
+    push_project(client, pushed, LOCAL, Wishes(["pond"]), only=["a", "b"])
+    assert collect_drawings(client, pushed, LOCAL).undrawn == 3  # b, c and d; a waits in the queue, and is drawn
+    server.annotate("b", result())
+    assert collect_drawings(client, pushed, LOCAL).undrawn == 2
+
+
 def test_the_command_says_what_it_stored_and_then_fails_with_the_list(client, server, pushed, monkeypatch):
     server.annotate("a", result(), updated_at="2026-01-01T08:00:00Z")
     server.annotate("a", result(OTHER))

@@ -10,9 +10,11 @@ from typer.testing import CliRunner
 from annotation_tools.assignments import assign
 from annotation_tools.cli import app
 from annotation_tools.drawing import draw
+from annotation_tools.formats.labelstudio import results_of_drawing
 from annotation_tools.labelstudio.client import LabelStudioClient
 from annotation_tools.labelstudio.config import categories_of, check_config, label_config, with_categories
 from annotation_tools.labelstudio.project import LOCAL, Wishes, push_project
+from annotation_tools.quality.adjudicate import Rules, adjudicate
 from annotation_tools.quality.offered import offered_categories
 from annotation_tools.rulings import Return, add_returns, now
 from earthreason.errors import EarthReasonError
@@ -124,6 +126,38 @@ def test_the_command_says_what_it_changed(client, server, workspace, monkeypatch
     done = CliRunner().invoke(app, [*words, "--category", "mill", "--overlap", "3"], catch_exceptions=False)
     assert "category added: mill\ncategory removed: pond\npeople for each task: 3, before 2\n" in done.output
     assert "people" not in CliRunner().invoke(app, words, catch_exceptions=False).output
+
+
+def test_categories_that_tasks_expect_and_nobody_can_choose_are_named(client, server, workspace):
+    named = {"a": "pond", "b": "mill", "c": "pier"}
+    workspace.replace_tasks([replace(task, category=named.get(name)) for name, task in workspace.tasks.items()])
+    said = "expected by tasks, but not in --category, so nobody can choose: "
+    assert push_project(client, workspace, LOCAL, Wishes(["mill"])).changes == [said + "pier, pond"]
+    server.annotate("a", results_of_drawing(draw("a", MASK, "pond")))
+    assert push_project(client, workspace, LOCAL, Wishes(["mill"])).changes == [said + "pier, pond"]
+    added = push_project(client, workspace, LOCAL, Wishes(["mill", "pond"])).changes
+    assert added == ["category added: pond", said + "pier"]
+    kept = push_project(client, workspace, LOCAL, Wishes(["mill"])).changes
+    assert kept == ["category kept, because someone chose it: pond", said + "pier"]
+
+
+def test_a_queue_says_of_which_tasks_nothing_is_left_to_draw(client, server, workspace):
+    push_project(client, workspace, LOCAL, only=["a", "b"])
+    asked = server.task("a")["data"]["asked"]
+    changes = push_project(client, workspace, LOCAL, only=["b", "c"]).changes
+    assert "still in the queue, but settled meanwhile, as their texts say: 1 tasks" in changes
+    assert server.task("a")["data"]["asked"] == "Settled meanwhile, nothing to draw: skip it. / " + asked
+    assert "Settled" not in server.task("b")["data"]["asked"] + server.task("c")["data"]["asked"]
+    push_project(client, workspace, LOCAL, only=["a"])  # it waits again
+    assert server.task("a")["data"]["asked"] == asked
+
+
+def test_a_queue_without_tasks_says_whether_to_adjudicate(workspace):
+    words = ["masks", "start", str(workspace.root), "--queue"]
+    assert "run `adjudicate` first" in str(CliRunner().invoke(app, words).exception)
+    workspace.add_drawings([drawn("a", MASK, "ana")])
+    workspace.write_consensus(adjudicate(workspace.drawings(), Rules()))
+    assert "all adjudicated tasks are settled" in str(CliRunner().invoke(app, words).exception)
 
 
 def test_people_read_who_is_to_draw_a_task_and_why_it_came_back(client, server, workspace):

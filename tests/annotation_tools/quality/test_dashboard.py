@@ -115,6 +115,16 @@ def test_table_and_page_show_the_same_and_load_nothing(running, tmp_path):
     assert "http" not in page
 
 
+def test_whole_names_are_printed_in_80_columns_and_nothing_in_them_is_markup(workspace):
+    names = ["anastasia.konstantinopoulou@remote-sensing.example.org", "[/b] [red]ben"]
+    workspace.add_drawings([drawn("a", A, name, **at("10:00:00", 60.0)) for name in names])
+    console = Console(file=io.StringIO(), width=80)
+    print_dashboard(summarise(workspace, day=DAY), console)
+    lines = console.file.getvalue().splitlines()
+    assert "".join(line.split("│")[1].strip() for line in lines if line.startswith("│")) == "[/b] [red]ben" + names[0]
+    assert "reviewed" not in console.file.getvalue()  # there is no review
+
+
 @pytest.mark.parametrize("line", ["3", "null", '{"task": "a"}', '{"task": "a", "annotator": "b", "due": "soon"}'])
 def test_broken_assignments_are_named_with_their_line(workspace, line):
     (workspace.root / "assignments.jsonl").write_text(line + "\n")

@@ -16,6 +16,8 @@ from annotation_tools.release import settled_entries
 from annotation_tools.review.build import open_review
 from annotation_tools.review.model import Plan, ReviewJudgement
 from annotation_tools.rulings import all_returns, current_consensus, returned_comments
+from earthreason.data.reader import open_source, read_all
+from earthreason.errors import EarthReasonError
 
 from ..conftest import box, drawn
 
@@ -62,6 +64,23 @@ def test_a_rejected_mask_waits_until_someone_draws_again_and_then_counts_no_more
     entry = settled_entries(reviewed)["a"]
     assert np.array_equal(entry.drawing.mask, SECOND)
     assert [person["annotator"] for person in entry.behind] == ["ana"]
+
+
+def test_the_other_verdicts_hold_when_a_returned_mask_was_drawn_again(reviewed, tmp_path):
+    run("masks", "return", reviewed.root, "--reviews", tmp_path / "review")
+    reviewed.add_drawings([drawn("a", SECOND, "ana", created="2027-01-01T10:00:00Z")])
+    run("adjudicate", reviewed.root)
+    words = ("masks", "export", reviewed.root, "--format", "parquet", "--reviews", tmp_path / "review", "--out")
+    told = run(*words, tmp_path / "out")
+    assert f"{tmp_path / 'out'}: test 1" in told
+    assert "left out, drawn again since the review, so judge them in a new one: 1 (a)" in told
+    assert "rejected" not in told  # a rejection of the earlier mask is no longer one
+    assert [record.sample_id for _, record in read_all(open_source(tmp_path / "out"))] == ["b"]
+
+    reviewed.add_drawings([drawn("b", SECOND, who, created="2027-01-01T10:00:00Z") for who in ("ana", "ben")])
+    run("adjudicate", reviewed.root)
+    with pytest.raises(EarthReasonError, match="1 samples have changed since they were reviewed: 'b' has another"):
+        run(*words, tmp_path / "second")
 
 
 def test_returning_twice_returns_once(reviewed, tmp_path):
