@@ -108,7 +108,8 @@ def import_all(
         tasks, readings = old | coming, list[Reading]()
         for path in masks:
             readings.append(_masks_of(path, tasks, options))
-            tasks = _with_targets(tasks, readings[-1].tasks, workspace)
+            drawn = {drawing.task for several in (*batches, *(r.drawings for r in readings)) for drawing in several}
+            tasks = _with_targets(tasks, readings[-1].tasks, workspace, drawn)
             tasks |= {
                 drawing.task: replace(tasks[drawing.task], separate=True)
                 for drawing in readings[-1].drawings
@@ -132,11 +133,14 @@ def import_all(
 
 
 def _with_targets(
-    tasks: Mapping[str, AnnotationTask], new: Mapping[str, AnnotationTask], workspace: Workspace
+    tasks: Mapping[str, AnnotationTask],
+    new: Mapping[str, AnnotationTask],
+    workspace: Workspace,
+    coming: set[str],
 ) -> dict[str, AnnotationTask]:
-    """Add tasks for targets; they take the place of a task of their image that says nothing and has no drawing."""
+    """Add tasks for targets; they take the place of a task of their image that says nothing and is not drawn."""
     images = {task.image for task in new.values()}
-    drawn = set(workspace.drawings()) | set(workspace.prelabels()) if new else set()
+    drawn = coming | set(workspace.drawings()) | set(workspace.prelabels()) if new else set()
     on_server = bool(workspace.servers()) if new else False
 
     def says_nothing(task: AnnotationTask) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -73,6 +73,7 @@ def assemble(
             faults.append(str(error))
     faults += [
         f"{task}: drawn more than once, in {' and '.join(where[:3])}; keep one of them"
+        + ("" if options.new_targets else ", or make targets of them with --new-targets")
         for (task, *_), where in drawn.items()
         if len(where) > 1
     ]
@@ -140,28 +141,35 @@ def _shared_out(
     chosen = [mark for mark in entry.marks if options.category in (None, mark.code, _label(mark, entry, options))]
     if len(chosen) < len(entry.marks):
         reading.skipped["shapes of other labels"] += len(entry.marks) - len(chosen)
-    if options.target is not None:
-        wanted = [task for task in several if _is_of(task, options.target)]
-        if not wanted:
-            raise DataFormatError(f"{entry.place}: the image has no target {options.target!r} ({_targets(several)})")
-        several = [_single(wanted, f"{entry.place}: --target {options.target!r}")]
-    if options.new_targets and entry.task is None:
-        yield from _by_label(entry, chosen, several, tasks, options, reading)
+    is_known = entry.task is not None and entry.task in tasks
+    if not (chosen or entry.says_empty or options.unmarked_is_empty):
+        if entry.said is not None and not entry.marks:
+            yield several[0], chosen  # which is refused
+        return
+    target = options.target or (None if is_known else _target_of(entry, several[0], chosen, options))
+    if target is not None:
+        yield _with_target(target, entry, several, tasks, options, reading), chosen
+        return
+    if options.new_targets and not is_known and chosen:
+        yield from _by_label(entry, chosen, several, tasks, reading, options)
         return
     if len(several) == 1:
         yield several[0], chosen
         return
     if not chosen:
-        if entry.says_empty or options.unmarked_is_empty:
-            raise DataFormatError(
-                f"{entry.place}: says that there is no target, but not which one ({_targets(several)}); choose with "
-                "--target"
-            )
-        return
+        raise DataFormatError(
+            f"{entry.place}: says that there is no target, but not which one ({_targets(several)}); choose with "
+            "--target"
+        )
     by_task: dict[str, list[Mark]] = defaultdict(list)
     for mark in chosen:
         label = _label(mark, entry, options)
-        fitting = [task for task in several if label is not None and _is_of(task, label)]
+        if label is None:
+            raise DataFormatError(
+                f"{mark.place}: has no label, and the image has several targets ({_targets(several)}); choose one with "
+                "--target"
+            )
+        fitting = _of(several, label)
         if not fitting:
             raise DataFormatError(
                 f"{mark.place}: none of the image's targets is {label!r} ({_targets(several)}); choose with --target, "
@@ -178,8 +186,8 @@ def _by_label(
     chosen: Sequence[Mark],
     several: Sequence[AnnotationTask],
     tasks: Mapping[str, AnnotationTask],
-    options: ReadOptions,
     reading: Reading,
+    options: ReadOptions,
 ) -> Iterator[tuple[AnnotationTask, list[Mark]]]:
     """Yield a task for every label, made if the image has none for it."""
     by_label: dict[str, list[Mark]] = defaultdict(list)
@@ -191,20 +199,73 @@ def _by_label(
     by_task: dict[str, tuple[AnnotationTask, list[Mark]]] = {}
     model = several[0]
     for label, marks in by_label.items():
-        made = [task for task in reading.tasks.values() if task.image == model.image]
-        fitting = [task for task in (*several, *made) if _is_of(task, label)]
+        fitting = _of((*several, *_made(model, reading)), label)
         there = _single(fitting, f"{entry.place}: {label!r}") if fitting else _new(model, label, tasks, reading)
         by_task.setdefault(there.task, (there, []))[1].extend(marks)
     yield from by_task.values()
 
 
-def _new(model: AnnotationTask, label: str, tasks: Mapping[str, AnnotationTask], reading: Reading) -> AnnotationTask:
-    """Make a task for a label on the image of a task.
+def _target_of(
+    entry: AnnotatedImage, model: AnnotationTask, chosen: Sequence[Mark], options: ReadOptions
+) -> str | None:
+    """Return the target that an entry is about as a whole; None if its labels must tell."""
+    if entry.target is not None or not options.new_targets:
+        return entry.target
+    if _is_named_after(entry, model):  # a task of another workspace
+        labels = {_label(mark, entry, options) for mark in chosen}
+        label = labels.pop() if len(labels) == 1 else None
+        return label or str(entry.task).removeprefix(f"{model.image}__")
+    return None if chosen or options.category is None else options.unnamed or options.category
+
+
+def _is_named_after(entry: AnnotatedImage, model: AnnotationTask) -> bool:
+    start = f"{model.image}__"
+    return entry.task is not None and entry.task.startswith(start) and entry.task != start
+
+
+def _with_target(
+    target: str,
+    entry: AnnotatedImage,
+    several: Sequence[AnnotationTask],
+    tasks: Mapping[str, AnnotationTask],
+    options: ReadOptions,
+    reading: Reading,
+) -> AnnotationTask:
+    """Return the task of a target, made if the image has none and `--new-targets` is given.
+
+    Raises:
+        DataFormatError: there is none, or there are several.
+    """
+    named = entry.task if _is_named_after(entry, several[0]) and options.target is None else None
+    if named in reading.tasks:
+        return reading.tasks[named]
+    fitting = _of((*several, *_made(several[0], reading)), target)
+    if fitting and (named is None or entry.target is not None):
+        return _single(fitting, f"{entry.place}: target {target!r}")
+    if options.new_targets:
+        return _new(several[0], target, tasks, reading, named)
+    raise DataFormatError(
+        f"{entry.place}: the image has no target {target!r} ({_targets(several)}); add it with --new-targets"
+    )
+
+
+def _made(model: AnnotationTask, reading: Reading) -> list[AnnotationTask]:
+    return [task for task in reading.tasks.values() if task.image == model.image]
+
+
+def _new(
+    model: AnnotationTask,
+    label: str,
+    tasks: Mapping[str, AnnotationTask],
+    reading: Reading,
+    name: str | None = None,
+) -> AnnotationTask:
+    """Make a task for a label on the image of a task; `name` is its ID if that is known.
 
     Raises:
         DataFormatError: another task has its name, because the labels differ only in signs that names cannot have.
     """
-    name = f"{model.image}__{_in_file_name(label)}"
+    name = name or f"{model.image}__{_in_file_name(label)}"
     other = tasks.get(name) or reading.tasks.get(name)
     if other is not None:
         raise DataFormatError(
@@ -215,9 +276,19 @@ def _new(model: AnnotationTask, label: str, tasks: Mapping[str, AnnotationTask],
     return new
 
 
-def _is_of(task: AnnotationTask, label: str) -> bool:
-    """Tell whether a task's target or category is called so, in any case."""
-    return label.casefold() in {name.casefold() for name in (task.target, task.category) if name}
+def _of(tasks: Iterable[AnnotationTask], label: str) -> list[AnnotationTask]:
+    """Return the tasks of a target or category, in any case; names of files have `_` or `-` for spaces."""
+
+    def called(task: AnnotationTask, form: Callable[[str], str]) -> bool:
+        return form(label) in {form(name) for name in (task.target, task.category) if name}
+
+    several = list(tasks)
+    exact = [task for task in several if called(task, str.casefold)]
+    return exact or [task for task in several if called(task, _spaced)]
+
+
+def _spaced(name: str) -> str:
+    return name.casefold().replace("_", " ").replace("-", " ")
 
 
 def _single(tasks: Sequence[AnnotationTask], place: str) -> AnnotationTask:
