@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,6 +13,17 @@ from annotation_tools.drawing import Drawing, draw
 from annotation_tools.errors import DrawingError
 from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, ReadOptions, checked_size
 from annotation_tools.formats.matching import Images
+from annotation_tools.formats.targets import (
+    label_of,
+    listed,
+    made_on,
+    new_task,
+    owner_of,
+    single,
+    target_of,
+    task_of_target,
+    tasks_of,
+)
 from annotation_tools.formats.values import understood
 from annotation_tools.workspace import AnnotationTask
 from earthreason.errors import DataFormatError
@@ -59,8 +70,8 @@ def assemble(
     faults: list[str] = []
     # Of one person, a tool may have several drawings, by key. Of nobody, none could be chosen.
     drawn: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for entry, several in _matched(found, tasks, reading, faults):
-        reading.labels.update(mark.code or _label(mark, entry, options) or "" for mark in entry.marks)
+    for entry, several in _matched(found, tasks, options, reading, faults):
+        reading.labels.update(mark.code or label_of(mark, entry, options) or "" for mark in entry.marks)
         reading.skipped.update(entry.skipped)
         try:
             for task, marks in _shared_out(entry, several, tasks, options, reading):
@@ -85,7 +96,11 @@ def assemble(
 
 
 def _matched(
-    found: Iterable[AnnotatedImage], tasks: Mapping[str, AnnotationTask], reading: Reading, faults: list[str]
+    found: Iterable[AnnotatedImage],
+    tasks: Mapping[str, AnnotationTask],
+    options: ReadOptions,
+    reading: Reading,
+    faults: list[str],
 ) -> Iterator[tuple[AnnotatedImage, list[AnnotationTask]]]:
     """Yield every listed image with the tasks about it, and note images that the workspace lacks."""
     images = Images(tasks.values())
@@ -106,6 +121,9 @@ def _matched(
         except DataFormatError as error:
             faults.append(str(error))
             continue
+        if match is None and options.new_targets and (owner := owner_of(entry, images.tasks)) is not None:
+            yield entry, images.tasks[owner]
+            continue
         if match is None:
             reading.strangers.append(entry.names[0] if entry.names else entry.place)
             continue
@@ -125,11 +143,6 @@ def _matched(
             yield entry, images.tasks[image]
 
 
-def _label(mark: Mark, entry: AnnotatedImage, options: ReadOptions) -> str | None:
-    unnamed = options.unnamed if mark.code in (None, options.category) else None  # a name for one of several codes
-    return entry.said or mark.label or unnamed or mark.code
-
-
 def _shared_out(
     entry: AnnotatedImage,
     several: Sequence[AnnotationTask],
@@ -138,7 +151,7 @@ def _shared_out(
     reading: Reading,
 ) -> Iterator[tuple[AnnotationTask, list[Mark]]]:
     """Yield the tasks that an image's marks belong to, each with its marks."""
-    chosen = [mark for mark in entry.marks if options.category in (None, mark.code, _label(mark, entry, options))]
+    chosen = [mark for mark in entry.marks if options.category in (None, mark.code, label_of(mark, entry, options))]
     if len(chosen) < len(entry.marks):
         reading.skipped["shapes of other labels"] += len(entry.marks) - len(chosen)
     is_known = entry.task is not None and entry.task in tasks
@@ -146,9 +159,9 @@ def _shared_out(
         if entry.said is not None and not entry.marks:
             yield several[0], chosen  # which is refused
         return
-    target = options.target or (None if is_known else _target_of(entry, several[0], chosen, options))
+    target = options.target or (None if is_known else target_of(entry, several[0], chosen, options))
     if target is not None:
-        yield _with_target(target, entry, several, tasks, options, reading), chosen
+        yield task_of_target(target, entry, several, tasks, options, reading.tasks), chosen
         return
     if options.new_targets and not is_known and chosen:
         yield from _by_label(entry, chosen, several, tasks, reading, options)
@@ -158,24 +171,23 @@ def _shared_out(
         return
     if not chosen:
         raise DataFormatError(
-            f"{entry.place}: says that there is no target, but not which one ({_targets(several)}); choose with "
-            "--target"
+            f"{entry.place}: says that there is no target, but not which one ({listed(several)}); choose with --target"
         )
     by_task: dict[str, list[Mark]] = defaultdict(list)
     for mark in chosen:
-        label = _label(mark, entry, options)
+        label = label_of(mark, entry, options)
         if label is None:
             raise DataFormatError(
-                f"{mark.place}: has no label, and the image has several targets ({_targets(several)}); choose one with "
+                f"{mark.place}: has no label, and the image has several targets ({listed(several)}); choose one with "
                 "--target"
             )
-        fitting = _of(several, label)
+        fitting = tasks_of(several, label)
         if not fitting:
             raise DataFormatError(
-                f"{mark.place}: none of the image's targets is {label!r} ({_targets(several)}); choose with --target, "
+                f"{mark.place}: none of the image's targets is {label!r} ({listed(several)}); choose with --target, "
                 "leave it out with --category, or add it with --new-targets"
             )
-        by_task[_single(fitting, f"{mark.place}: {label!r}").task].append(mark)
+        by_task[single(fitting, f"{mark.place}: {label!r}").task].append(mark)
     for task in several:
         if by_task[task.task]:
             yield task, by_task[task.task]
@@ -192,125 +204,19 @@ def _by_label(
     """Yield a task for every label, made if the image has none for it."""
     by_label: dict[str, list[Mark]] = defaultdict(list)
     for mark in chosen:
-        label = _label(mark, entry, options)
+        label = label_of(mark, entry, options)
         if label is None:
             raise DataFormatError(f"{mark.place}: has no label to name a target by; give it one with --as")
         by_label[label].append(mark)
     by_task: dict[str, tuple[AnnotationTask, list[Mark]]] = {}
     model = several[0]
     for label, marks in by_label.items():
-        fitting = _of((*several, *_made(model, reading)), label)
-        there = _single(fitting, f"{entry.place}: {label!r}") if fitting else _new(model, label, tasks, reading)
+        fitting = tasks_of((*several, *made_on(model, reading.tasks)), label)
+        there = (
+            single(fitting, f"{entry.place}: {label!r}") if fitting else new_task(model, label, tasks, reading.tasks)
+        )
         by_task.setdefault(there.task, (there, []))[1].extend(marks)
     yield from by_task.values()
-
-
-def _target_of(
-    entry: AnnotatedImage, model: AnnotationTask, chosen: Sequence[Mark], options: ReadOptions
-) -> str | None:
-    """Return the target that an entry is about as a whole; None if its labels must tell."""
-    if entry.target is not None or not options.new_targets:
-        return entry.target
-    if _is_named_after(entry, model):  # a task of another workspace
-        labels = {_label(mark, entry, options) for mark in chosen}
-        label = labels.pop() if len(labels) == 1 else None
-        return label or str(entry.task).removeprefix(f"{model.image}__")
-    return None if chosen or options.category is None else options.unnamed or options.category
-
-
-def _is_named_after(entry: AnnotatedImage, model: AnnotationTask) -> bool:
-    start = f"{model.image}__"
-    return entry.task is not None and entry.task.startswith(start) and entry.task != start
-
-
-def _with_target(
-    target: str,
-    entry: AnnotatedImage,
-    several: Sequence[AnnotationTask],
-    tasks: Mapping[str, AnnotationTask],
-    options: ReadOptions,
-    reading: Reading,
-) -> AnnotationTask:
-    """Return the task of a target, made if the image has none and `--new-targets` is given.
-
-    Raises:
-        DataFormatError: there is none, or there are several.
-    """
-    named = entry.task if _is_named_after(entry, several[0]) and options.target is None else None
-    if named in reading.tasks:
-        return reading.tasks[named]
-    fitting = _of((*several, *_made(several[0], reading)), target)
-    if fitting and (named is None or entry.target is not None):
-        return _single(fitting, f"{entry.place}: target {target!r}")
-    if options.new_targets:
-        return _new(several[0], target, tasks, reading, named)
-    raise DataFormatError(
-        f"{entry.place}: the image has no target {target!r} ({_targets(several)}); add it with --new-targets"
-    )
-
-
-def _made(model: AnnotationTask, reading: Reading) -> list[AnnotationTask]:
-    return [task for task in reading.tasks.values() if task.image == model.image]
-
-
-def _new(
-    model: AnnotationTask,
-    label: str,
-    tasks: Mapping[str, AnnotationTask],
-    reading: Reading,
-    name: str | None = None,
-) -> AnnotationTask:
-    """Make a task for a label on the image of a task; `name` is its ID if that is known.
-
-    Raises:
-        DataFormatError: another task has its name, because the labels differ only in signs that names cannot have.
-    """
-    name = name or f"{model.image}__{_in_file_name(label)}"
-    other = tasks.get(name) or reading.tasks.get(name)
-    if other is not None:
-        raise DataFormatError(
-            f"{model.image}: a target {label!r} would have the ID {name!r}, which {_targets([other])!r} has; rename one"
-        )
-    new = replace(model, task=name, category=label, target=label, questions=[], answers=[], reasoning_type=None)
-    reading.tasks[name] = new
-    return new
-
-
-def _of(tasks: Iterable[AnnotationTask], label: str) -> list[AnnotationTask]:
-    """Return the tasks of a target or category, in any case; names of files have `_` or `-` for spaces."""
-
-    def called(task: AnnotationTask, form: Callable[[str], str]) -> bool:
-        return form(label) in {form(name) for name in (task.target, task.category) if name}
-
-    several = list(tasks)
-    exact = [task for task in several if called(task, str.casefold)]
-    return exact or [task for task in several if called(task, _spaced)]
-
-
-def _spaced(name: str) -> str:
-    return name.casefold().replace("_", " ").replace("-", " ")
-
-
-def _single(tasks: Sequence[AnnotationTask], place: str) -> AnnotationTask:
-    """Return the only task.
-
-    Raises:
-        DataFormatError: there are several; names them.
-    """
-    if len(tasks) > 1:
-        raise DataFormatError(
-            f"{place} fits several targets of the image ({', '.join(task.task for task in tasks)}); choose one by its "
-            "own name with --target"
-        )
-    return tasks[0]
-
-
-def _in_file_name(label: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in label.strip())[:80]
-
-
-def _targets(tasks: Sequence[AnnotationTask]) -> str:
-    return ", ".join(task.target or task.category or task.task for task in tasks)
 
 
 def drawing_of_entry(
@@ -333,12 +239,12 @@ def drawing_of_entry(
         if options.unmarked_is_empty and not entry.skipped:
             return draw(task.task, np.zeros((task.height, task.width), bool), **entry.facts)
         return None
-    labels = {_label(mark, entry, options) for mark in marks}
+    labels = {label_of(mark, entry, options) for mark in marks}
     if len(labels) > 1:
-        listed = ", ".join(sorted(str(label) if label else "no label" for label in labels))
+        named = ", ".join(sorted(str(label) if label else "no label" for label in labels))
         raise DataFormatError(
-            f"{entry.place}: shapes of several categories ({listed}), but a sample has one target; choose one with "
-            "--category, or make a target of each with --new-targets"
+            f"{entry.place}: shapes of several categories ({named}), but a sample has one target; choose one with "
+            "--category" + ("" if options.target else ", or make a target of each with --new-targets")
         )
     merged = np.zeros((task.height, task.width), bool)
     separate = task.separate or options.instances

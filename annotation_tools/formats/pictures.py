@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -18,15 +18,17 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from annotation_tools.formats.base import AnnotatedImage, Mark, Patch
-from annotation_tools.formats.label_values import LabelValues, colour_of, is_grey, read_label_picture
+from annotation_tools.formats.label_values import BACKGROUND, LabelValues, colour_of, is_grey, read_label_picture
 from annotation_tools.formats.matching import Images
 from annotation_tools.formats.source import Format, Source
+from annotation_tools.formats.targets import spaced
 from earthreason.errors import DataFormatError
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 _LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp", ".gif", ".jp2")
 _ADDED = re.compile(r"(?P<name>.+?)[_-](?:masks?|labels?|class(?:es)?|gt|seg|segmentation)", re.IGNORECASE)
 """Stem of a label picture that is named after its image and a word for what it is."""
+_PART = re.compile(r"(?P<name>.+)\.target-\d+")
 _LISTED = 10
 _FEW = 16
 _MOST_CATEGORIES = 256
@@ -46,6 +48,9 @@ def _read(source: Source) -> Iterator[AnnotatedImage]:
         skipped = Counter[str]()
         if not marks and not says_empty and not options.unmarked_is_empty:
             skipped["pictures without a pixel above the threshold" if values.counts else _SILENT] += 1
+        if says_empty and folder.is_of_another_target(name):
+            says_empty = False
+            skipped["pictures of other targets, without a pixel"] += 1
         target = name.target
         if target is None and options.new_targets and options.target is None and (folder.chooses or not has_several):
             target = options.unnamed
@@ -132,6 +137,18 @@ def _files(source: Source) -> list[Path]:
     return files
 
 
+def _parts(files: Sequence[Path]) -> dict[Path, list[Path]]:
+    """Return the masks of separate targets by the mask that unites them, as `masks export --format png` writes them."""
+    parts: dict[Path, list[Path]] = defaultdict(list)
+    there = set(files)
+    for path in files:
+        found = _PART.fullmatch(path.stem)
+        united = path.parent.parent / f"{found['name']}{path.suffix}" if found else None
+        if path.parent.name == "targets" and united in there:
+            parts[united].append(path)
+    return dict(parts)
+
+
 class _Folder:
     """All label pictures that are read together: what a value means can be told only from all of them.
 
@@ -142,7 +159,9 @@ class _Folder:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._options = source.options
-        self.pictures = {path: read_label_picture(path)[1] for path in _files(source)}
+        self._parts = _parts(_files(source))
+        several = {part for parts in self._parts.values() for part in parts}
+        self.pictures = {path: read_label_picture(path)[1] for path in _files(source) if path not in several}
         self._last: tuple[Path, np.ndarray] | None = None
         of_colours = [values for values in self.pictures.values() if values.is_colour]
         self._is_grey = all(is_grey(colour) for values in of_colours for colour in values.counts)
@@ -165,6 +184,11 @@ class _Folder:
     def _group(self, path: Path) -> str:
         """Return what is common to the pictures that are read together: those of one target, if names state it."""
         return (self.names[path].target or self.names[path].known_target or "").casefold()
+
+    def is_of_another_target(self, name: _Name) -> bool:
+        """Tell whether `--category` names a target, and another one than the name of a file."""
+        about, category = name.target or name.known_target, self._options.category
+        return about is not None and category is not None and not self.chooses and spaced(about) != spaced(category)
 
     def has_several(self, path: Path) -> bool:
         """Tell whether pictures like this one have several values, so that none is the target by itself."""
@@ -239,7 +263,9 @@ class _Folder:
             remedy = (
                 "if edges are soft, --category '>127' --as NAME takes what is brighter; or is it the picture itself?"
             )
-        elif str(_IGNORE) in self._pixels:
+        elif self._is_grey:
+            remedy += "; of soft edges, --category '>127' --as NAME takes what is brighter"
+        if len(self._pixels) <= _FEW and not of_one_target and str(_IGNORE) in self._pixels:
             remedy += "; 255 often marks pixels to ignore, which no drawing can state"
         raise DataFormatError(f"{place}: values besides the background: {self._listed()}; {remedy}")
 
@@ -253,6 +279,9 @@ class _Folder:
         values, options = self.pictures[path], self._options
         name, shown = self.names[path], self.names[path].shown
         label = name.target or name.label
+        if path in self._parts:
+            yield from self._marks_of_parts(path, label)
+            return
         if self._over is not None:
             above = [value for value in values.counts if (value & 0xFF if values.is_colour else value) > self._over]
             if above:
@@ -270,6 +299,25 @@ class _Folder:
                 yield Mark(None, draw, place, code=code)
             else:
                 yield Mark(label, draw, place)
+
+    def _marks_of_parts(self, path: Path, label: str | None) -> Iterator[Mark]:
+        """Yield a mark for every separate target of a mask.
+
+        Raises:
+            DataFormatError: together they are not the mask, so one of them was changed.
+        """
+        united = np.zeros(self.pictures[path].size, bool)
+        for part in self._parts[path]:
+            values, found = read_label_picture(part)
+            if found.size != united.shape:
+                raise DataFormatError(f"{self._source.name_of(part)}: has another size than {path.name}")
+            united |= values != BACKGROUND
+            yield Mark(label, partial(self._drawn, part, list(found.counts)), self._source.name_of(part))
+        if not np.array_equal(united, read_label_picture(path)[0] != BACKGROUND):
+            raise DataFormatError(
+                f"{self.names[path].shown}: is not the union of its {len(self._parts[path])} masks in targets/; delete "
+                "these, or change them too"
+            )
 
     def _drawn(self, path: Path, wanted: list[int], height: int, width: int) -> Patch:
         """Read a picture again, unless it was the last one, and return the smallest patch with its values."""
