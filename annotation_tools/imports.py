@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,8 @@ from earthreason.files import visible_files
 from earthreason.masks.rle import encode_mask
 from earthreason.types import OPTIONAL_FACTS
 
+_OF_MASKS = re.compile(r"(.+[_-])?masks?|labels?|SegmentationClass|SegmentationObject", re.IGNORECASE)
+"""Name of a folder whose pictures are masks, if there are other pictures beside it."""
 Progress = Callable[[int], object]
 Arrival = tuple[AnnotationTask, bytes, Drawing | None]
 """A task, its picture, and the drawing that comes with it, None without one."""
@@ -272,7 +275,17 @@ def _pictures(folder: Path) -> list[Path]:
             f"{unread[0]}{more}: {unread[0].suffix.lower()[1:].upper()} pictures are not read; save them as PNG or "
             "GeoTIFF, or move them out of the folder"
         )
-    return [path for path in files if path.suffix.lower() in SUFFIXES]
+    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    of_masks = [
+        path for path in pictures if any(_OF_MASKS.fullmatch(part) for part in path.relative_to(folder).parent.parts)
+    ]
+    if of_masks and len(of_masks) < len(pictures):
+        rest = next(path for path in pictures if path not in of_masks)
+        raise DataFormatError(
+            f"{of_masks[0].parent}: seems to hold masks, not pictures to draw on; import {rest.parent}, and the "
+            "masks with --masks, or rename the folder"
+        )
+    return pictures
 
 
 def _holds_samples(path: Path) -> bool:

@@ -105,6 +105,9 @@ def import_(
         raise EarthReasonError("nothing to import; specify SRC, --masks, or both")
     if gold and annotator is not None:
         raise EarthReasonError("--gold masks are nobody's drawings; omit --annotator")
+    for option, text in (("--as", unnamed), ("--target", target), ("--category", category)):
+        if text is not None and not text.strip():
+            raise EarthReasonError(f"{option} is empty; give a name, or omit it")
     split = split and SPLIT_ALIASES.get(split, split)
     if split is not None and split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)

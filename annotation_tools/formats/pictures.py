@@ -110,7 +110,7 @@ def _name_of(path: Path, source: Source, images: Images) -> _Name:
         stem = added["name"] if added else path.stem
         for cut in reversed([found.start() for found in re.finditer("(?=__)", stem)]):
             image, target = stem[:cut], stem[cut + 2 :].strip("_")
-            names = (str(PurePosixPath(name).with_name(image + path.suffix)),) if image and target else ()
+            names = (str(PurePosixPath(name).with_name(f"{image}.png")),) if image and target else ()
             if names and _is_there(images, names):
                 return _Name(names, shown, f"{image}__{target}", target.replace("_", " "))
     return _Name(whole, shown)

@@ -147,3 +147,14 @@ def test_a_pre_annotation_goes_with_the_picture_it_was_of(workspace, tmp_path):
     assert set(workspace.prelabels()) == {"b"}
     task = Workspace.open(workspace.root).tasks["a"]
     assert (task.category, task.ground_resolution) == ("pond", None)
+
+
+@pytest.mark.parametrize("name", ["masks", "class_masks", "labels", "Mask", "SegmentationClass"])
+def test_masks_beside_pictures_are_not_imported_as_pictures(tmp_path, name):
+    """The layout of most published data sets, and of VOC."""
+    write_picture(tmp_path / "data" / "images" / "a.png")
+    write_picture(tmp_path / "data" / name / "a_label.png")
+    with pytest.raises(DataFormatError, match=rf"{name}: seems to hold masks.*import .*images, .*--masks"):
+        import_images(tmp_path / "work", str(tmp_path / "data"))
+    assert not (tmp_path / "work" / "tasks.jsonl").exists()
+    assert import_images(tmp_path / "alone", str(tmp_path / "data" / name)).images == 1

@@ -97,6 +97,13 @@ def test_an_image_whose_own_name_has_the_sign_is_no_target_of_another(tmp_path):
     assert set(areas(Workspace.open(tmp_path / "plain"))) == {"a__pond"}
 
 
+def test_masks_of_one_image_may_have_several_suffixes_and_folders(workspace, tmp_path):
+    masks = folder_of(tmp_path / "masks" / "east", a__pond=POND)
+    Image.fromarray(MILL).save(masks / "a__mill.tif")
+    read, _ = imported(workspace, tmp_path / "masks", new_targets=True)
+    assert set(areas(read)) == {"a__pond", "a__mill"}
+
+
 def test_a_target_that_is_missing_is_not_made_unsaid(workspace, tmp_path):
     masks = folder_of(tmp_path / "masks", a__pond=POND)
     with pytest.raises(DataFormatError, match=r"a__pond\.png: the image has no target 'pond'.*--new-targets"):
