@@ -12,6 +12,7 @@ from pathlib import Path
 
 from annotation_tools.drawing import Drawing, draw
 from annotation_tools.errors import DrawingError
+from annotation_tools.formats import vectors
 from annotation_tools.formats.assembly import Reading
 from annotation_tools.formats.base import AS_STATED, ReadOptions
 from annotation_tools.formats.registry import read_masks
@@ -24,11 +25,12 @@ from earthreason.data.pictures import mask_of
 from earthreason.data.reader import open_source, read_all
 from earthreason.data.schema import Record
 from earthreason.data.sources.release import locate_release
-from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import visible_files
 from earthreason.masks.rle import encode_mask
 from earthreason.types import OPTIONAL_FACTS
 
+_OF_ANNOTATIONS = (".json", ".xml", ".csv", ".zip", *vectors.SUFFIXES)
 _OF_MASKS = re.compile(r"(.+[_-])?masks?|labels?|SegmentationClass|SegmentationObject", re.IGNORECASE)
 """Name of a folder whose pictures are masks, if there are other pictures beside it."""
 Progress = Callable[[int], object]
@@ -107,7 +109,7 @@ def import_all(
         arrivals = [] if source is None else _arrivals(source, options, old)
         coming, batches = _receive(arrivals, Path(scratch), old, options, progress)
         if source is not None and not coming:
-            raise DataNotFoundError("the source has no pictures")
+            raise DataNotFoundError(f"{source}: no pictures; annotations of pictures are given with --masks")
         tasks, readings = old | coming, list[Reading]()
         for path in masks:
             readings.append(_masks_of(path, tasks, options))
@@ -262,8 +264,15 @@ def _arrivals(source: str, options: ImportOptions, there: Mapping[str, Annotatio
             origin = file.name if path.is_file() else file.relative_to(path).as_posix()
             yield _of_picture(file, options, there, origin)
         return
-    for split, record in read_all(open_source(source)):
-        yield _of_record(split, record)
+    try:
+        for split, record in read_all(open_source(source)):
+            yield _of_record(split, record)
+    except EarthReasonError as error:
+        if not path.is_file() or path.suffix.lower() not in _OF_ANNOTATIONS:
+            raise
+        raise DataFormatError(
+            f"{error}. If {path.name} is about pictures, give them as SRC, and it with --masks"
+        ) from None
 
 
 def _pictures(folder: Path) -> list[Path]:
