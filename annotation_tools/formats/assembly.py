@@ -20,6 +20,7 @@ from annotation_tools.formats.targets import (
     new_task,
     owner_of,
     single,
+    spaced,
     target_of,
     task_of_target,
     tasks_of,
@@ -239,7 +240,7 @@ def drawing_of_entry(
         if options.unmarked_is_empty and not entry.skipped:
             return draw(task.task, np.zeros((task.height, task.width), bool), **entry.facts)
         return None
-    labels = {label_of(mark, entry, options) for mark in marks}
+    labels = {_as_spelt(label_of(mark, entry, options), task) for mark in marks}
     if len(labels) > 1:
         named = ", ".join(sorted(str(label) if label else "no label" for label in labels))
         raise DataFormatError(
@@ -257,6 +258,12 @@ def drawing_of_entry(
     targets = [_united(patches, merged.shape) for patches in parts.values()] if separate else None
     drawing = draw(task.task, merged, labels.pop(), **entry.facts)
     return replace(drawing, targets=targets)
+
+
+def _as_spelt(label: str | None, task: AnnotationTask) -> str | None:
+    """Return a label as the task spells it, so that people who spell it otherwise do not seem to disagree."""
+    is_same = label is not None and task.category is not None and spaced(label) == spaced(task.category)
+    return task.category if is_same else label
 
 
 def _check_size(entry: AnnotatedImage, task: AnnotationTask) -> None:

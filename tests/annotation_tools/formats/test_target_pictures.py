@@ -75,7 +75,12 @@ def test_a_second_person_s_masks_find_the_targets_and_have_their_category(worksp
 def test_names_find_targets_that_another_file_made(workspace, tmp_path):
     read, _ = imported(workspace, labelme(tmp_path / "labelme", "a", "Water mill"), new_targets=True)
     read, result = imported(read, folder_of(tmp_path / "masks", a__water_mill=MILL), "ben")
-    assert (result.images, areas(read)["a__Water-mill"][1]) == (0, ("ben", "water mill", 48))
+    assert (result.images, areas(read)["a__Water-mill"][1]) == (0, ("ben", "Water mill", 48))
+
+
+def test_spellings_of_a_label_are_one_category(workspace, tmp_path):
+    read, _ = imported(workspace, labelme(tmp_path / "labelme", "a", "tin roof", "Tin_Roof"), new_targets=True)
+    assert areas(read) == {"a__tin-roof": [("ana", "tin roof", 25)]}
 
 
 def test_a_word_for_masks_at_the_end_of_the_name_is_no_part_of_the_target(workspace, tmp_path):
