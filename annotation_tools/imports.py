@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from annotation_tools.drawing import Drawing, draw
 from annotation_tools.errors import DrawingError
+from annotation_tools.formats import vectors
 from annotation_tools.formats.assembly import Reading
 from annotation_tools.formats.base import AS_STATED, ReadOptions
 from annotation_tools.formats.registry import read_masks
@@ -23,11 +25,14 @@ from earthreason.data.pictures import mask_of
 from earthreason.data.reader import open_source, read_all
 from earthreason.data.schema import Record
 from earthreason.data.sources.release import locate_release
-from earthreason.errors import DataFormatError, DataNotFoundError
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import visible_files
 from earthreason.masks.rle import encode_mask
 from earthreason.types import OPTIONAL_FACTS
 
+_OF_ANNOTATIONS = (".json", ".xml", ".csv", ".zip", *vectors.SUFFIXES)
+_OF_MASKS = re.compile(r"(.+[_-])?masks?|labels?|SegmentationClass|SegmentationObject", re.IGNORECASE)
+"""Name of a folder whose pictures are masks, if there are other pictures beside it."""
 Progress = Callable[[int], object]
 Arrival = tuple[AnnotationTask, bytes, Drawing | None]
 """A task, its picture, and the drawing that comes with it, None without one."""
@@ -104,11 +109,12 @@ def import_all(
         arrivals = [] if source is None else _arrivals(source, options, old)
         coming, batches = _receive(arrivals, Path(scratch), old, options, progress)
         if source is not None and not coming:
-            raise DataNotFoundError("the source has no pictures")
+            raise DataNotFoundError(f"{source}: no pictures; annotations of pictures are given with --masks")
         tasks, readings = old | coming, list[Reading]()
         for path in masks:
             readings.append(_masks_of(path, tasks, options))
-            tasks = _with_targets(tasks, readings[-1].tasks, workspace)
+            drawn = {drawing.task for several in (*batches, *(r.drawings for r in readings)) for drawing in several}
+            tasks = _with_targets(tasks, readings[-1].tasks, workspace, drawn)
             tasks |= {
                 drawing.task: replace(tasks[drawing.task], separate=True)
                 for drawing in readings[-1].drawings
@@ -132,11 +138,14 @@ def import_all(
 
 
 def _with_targets(
-    tasks: Mapping[str, AnnotationTask], new: Mapping[str, AnnotationTask], workspace: Workspace
+    tasks: Mapping[str, AnnotationTask],
+    new: Mapping[str, AnnotationTask],
+    workspace: Workspace,
+    coming: set[str],
 ) -> dict[str, AnnotationTask]:
-    """Add tasks for targets; they take the place of a task of their image that says nothing and has no drawing."""
+    """Add tasks for targets; they take the place of a task of their image that says nothing and is not drawn."""
     images = {task.image for task in new.values()}
-    drawn = set(workspace.drawings()) | set(workspace.prelabels()) if new else set()
+    drawn = coming | set(workspace.drawings()) | set(workspace.prelabels()) if new else set()
     on_server = bool(workspace.servers()) if new else False
 
     def says_nothing(task: AnnotationTask) -> bool:
@@ -255,8 +264,15 @@ def _arrivals(source: str, options: ImportOptions, there: Mapping[str, Annotatio
             origin = file.name if path.is_file() else file.relative_to(path).as_posix()
             yield _of_picture(file, options, there, origin)
         return
-    for split, record in read_all(open_source(source)):
-        yield _of_record(split, record)
+    try:
+        for split, record in read_all(open_source(source)):
+            yield _of_record(split, record)
+    except EarthReasonError as error:
+        if not path.is_file() or path.suffix.lower() not in _OF_ANNOTATIONS:
+            raise
+        raise DataFormatError(
+            f"{error}. If {path.name} is about pictures, give them as SRC, and it with --masks"
+        ) from None
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -268,7 +284,17 @@ def _pictures(folder: Path) -> list[Path]:
             f"{unread[0]}{more}: {unread[0].suffix.lower()[1:].upper()} pictures are not read; save them as PNG or "
             "GeoTIFF, or move them out of the folder"
         )
-    return [path for path in files if path.suffix.lower() in SUFFIXES]
+    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    of_masks = [
+        path for path in pictures if any(_OF_MASKS.fullmatch(part) for part in path.relative_to(folder).parent.parts)
+    ]
+    if of_masks and len(of_masks) < len(pictures):
+        rest = next(path for path in pictures if path not in of_masks)
+        raise DataFormatError(
+            f"{of_masks[0].parent}: seems to hold masks, not pictures to draw on; import {rest.parent}, and the "
+            "masks with --masks, or rename the folder"
+        )
+    return pictures
 
 
 def _holds_samples(path: Path) -> bool:

@@ -27,30 +27,43 @@ def import_(
     masks: Annotated[
         list[Path] | None,
         typer.Option(
-            "--masks", help="COCO, labelme, CVAT, VIA, YOLO, VOC, Label Studio, vectors or PNGs: a file, folder or ZIP."
+            "--masks",
+            help="COCO, labelme, CVAT, VIA, YOLO, VOC, Label Studio, GeoJSON, GeoPackage, Shapefile, FlatGeobuf, "
+            "KML or label pictures: a file, folder or ZIP.",
         ),
     ] = None,
     annotator: Annotated[
         str | None,
         typer.Option("--annotator", help="Person who drew the masks; if omitted, they become pre-annotations."),
     ] = None,
-    category: Annotated[str | None, typer.Option("--category", help="Import only shapes with this label.")] = None,
+    category: Annotated[
+        str | None,
+        typer.Option(
+            "--category", help="Import only shapes with this label, or pixels of this value: 3, '#E2A929' or '>127'."
+        ),
+    ] = None,
     unnamed: Annotated[str | None, typer.Option("--as", help="Category of masks that name none.")] = None,
     target: Annotated[
         str | None, typer.Option("--target", help="Target that the masks show, on images with several targets.")
     ] = None,
     new_targets: Annotated[
-        bool, typer.Option("--new-targets", help="Make a target of each category found on an image.")
+        bool,
+        typer.Option(
+            "--new-targets",
+            help="Make a target of each category found on an image, of masks named IMAGE__TARGET, or of --target.",
+        ),
     ] = False,
     instances: Annotated[
         bool, typer.Option("--instances", help="Keep each shape as a separate target of its image.")
     ] = False,
-    layer: Annotated[str | None, typer.Option("--layer", help="Layer of a vector file with several.")] = None,
+    layer: Annotated[
+        str | None, typer.Option("--layer", help="Layer of a vector file with several, or '*' for all.")
+    ] = None,
     label_field: Annotated[
         str | None,
         typer.Option(
             "--label-field",
-            help="Field or attribute that holds the category (vectors, CVAT, VIA).",
+            help="Field or attribute that holds the category (vectors, CVAT, VIA), or '' for none.",
             show_default="category, label, class or name",
         ),
     ] = None,
@@ -73,7 +86,8 @@ def import_(
         float | None, typer.Option("--gsd", min=0.001, help="GSD in metres per pixel of pictures that do not state it.")
     ] = None,
     bands: Annotated[
-        str | None, typer.Option("--bands", help="TIFF bands for red, green and blue, such as 4,3,2.")
+        str | None,
+        typer.Option("--bands", help="Bands of TIFF and JPEG 2000 files for red, green and blue, such as 4,3,2."),
     ] = None,
 ) -> None:
     """Import pictures and masks into an annotation project. If any input is invalid, nothing is imported.
@@ -91,6 +105,9 @@ def import_(
         raise EarthReasonError("nothing to import; specify SRC, --masks, or both")
     if gold and annotator is not None:
         raise EarthReasonError("--gold masks are nobody's drawings; omit --annotator")
+    for option, text in (("--as", unnamed), ("--target", target), ("--category", category)):
+        if text is not None and not text.strip():
+            raise EarthReasonError(f"{option} is empty; give a name, or omit it")
     split = split and SPLIT_ALIASES.get(split, split)
     if split is not None and split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
@@ -105,7 +122,8 @@ def import_(
             message = f"{images.dropped} pre-annotations were dropped because their pictures were replaced"
             stdout().print(message, soft_wrap=True)
     for path, of_path in zip(masks or (), results, strict=True):
-        stdout().print(f"{path}: {of_path.masks} masks", soft_wrap=True)
+        new = f", {of_path.images} new targets" if of_path.images else ""
+        stdout().print(f"{path}: {of_path.masks} masks{new}", soft_wrap=True, markup=False)
         _print_left_out(of_path.skipped, of_path.strangers)
 
 

@@ -13,6 +13,18 @@ from annotation_tools.drawing import Drawing, draw
 from annotation_tools.errors import DrawingError
 from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, ReadOptions, checked_size
 from annotation_tools.formats.matching import Images
+from annotation_tools.formats.targets import (
+    label_of,
+    listed,
+    made_on,
+    new_task,
+    owner_of,
+    single,
+    spaced,
+    target_of,
+    task_of_target,
+    tasks_of,
+)
 from annotation_tools.formats.values import understood
 from annotation_tools.workspace import AnnotationTask
 from earthreason.errors import DataFormatError
@@ -59,8 +71,8 @@ def assemble(
     faults: list[str] = []
     # Of one person, a tool may have several drawings, by key. Of nobody, none could be chosen.
     drawn: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for entry, several in _matched(found, tasks, reading, faults):
-        reading.labels.update(mark.code or _label(mark, entry, options) or "" for mark in entry.marks)
+    for entry, several in _matched(found, tasks, options, reading, faults):
+        reading.labels.update(mark.code or label_of(mark, entry, options) or "" for mark in entry.marks)
         reading.skipped.update(entry.skipped)
         try:
             for task, marks in _shared_out(entry, several, tasks, options, reading):
@@ -73,6 +85,7 @@ def assemble(
             faults.append(str(error))
     faults += [
         f"{task}: drawn more than once, in {' and '.join(where[:3])}; keep one of them"
+        + ("" if options.new_targets else ", or make targets of them with --new-targets")
         for (task, *_), where in drawn.items()
         if len(where) > 1
     ]
@@ -84,7 +97,11 @@ def assemble(
 
 
 def _matched(
-    found: Iterable[AnnotatedImage], tasks: Mapping[str, AnnotationTask], reading: Reading, faults: list[str]
+    found: Iterable[AnnotatedImage],
+    tasks: Mapping[str, AnnotationTask],
+    options: ReadOptions,
+    reading: Reading,
+    faults: list[str],
 ) -> Iterator[tuple[AnnotatedImage, list[AnnotationTask]]]:
     """Yield every listed image with the tasks about it, and note images that the workspace lacks."""
     images = Images(tasks.values())
@@ -105,6 +122,9 @@ def _matched(
         except DataFormatError as error:
             faults.append(str(error))
             continue
+        if match is None and options.new_targets and (owner := owner_of(entry, images.tasks)) is not None:
+            yield entry, images.tasks[owner]
+            continue
         if match is None:
             reading.strangers.append(entry.names[0] if entry.names else entry.place)
             continue
@@ -124,11 +144,6 @@ def _matched(
             yield entry, images.tasks[image]
 
 
-def _label(mark: Mark, entry: AnnotatedImage, options: ReadOptions) -> str | None:
-    unnamed = options.unnamed if mark.code in (None, options.category) else None  # a name for one of several codes
-    return entry.said or mark.label or unnamed or mark.code
-
-
 def _shared_out(
     entry: AnnotatedImage,
     several: Sequence[AnnotationTask],
@@ -137,37 +152,43 @@ def _shared_out(
     reading: Reading,
 ) -> Iterator[tuple[AnnotationTask, list[Mark]]]:
     """Yield the tasks that an image's marks belong to, each with its marks."""
-    chosen = [mark for mark in entry.marks if options.category in (None, mark.code, _label(mark, entry, options))]
+    chosen = [mark for mark in entry.marks if options.category in (None, mark.code, label_of(mark, entry, options))]
     if len(chosen) < len(entry.marks):
         reading.skipped["shapes of other labels"] += len(entry.marks) - len(chosen)
-    if options.target is not None:
-        wanted = [task for task in several if _is_of(task, options.target)]
-        if not wanted:
-            raise DataFormatError(f"{entry.place}: the image has no target {options.target!r} ({_targets(several)})")
-        several = [_single(wanted, f"{entry.place}: --target {options.target!r}")]
-    if options.new_targets and entry.task is None:
-        yield from _by_label(entry, chosen, several, tasks, options, reading)
+    is_known = entry.task is not None and entry.task in tasks
+    if not (chosen or entry.says_empty or options.unmarked_is_empty):
+        if entry.said is not None and not entry.marks:
+            yield several[0], chosen  # which is refused
+        return
+    target = options.target or (None if is_known else target_of(entry, several[0], chosen, options))
+    if target is not None:
+        yield task_of_target(target, entry, several, tasks, options, reading.tasks), chosen
+        return
+    if options.new_targets and not is_known and chosen:
+        yield from _by_label(entry, chosen, several, tasks, reading, options)
         return
     if len(several) == 1:
         yield several[0], chosen
         return
     if not chosen:
-        if entry.says_empty or options.unmarked_is_empty:
-            raise DataFormatError(
-                f"{entry.place}: says that there is no target, but not which one ({_targets(several)}); choose with "
-                "--target"
-            )
-        return
+        raise DataFormatError(
+            f"{entry.place}: says that there is no target, but not which one ({listed(several)}); choose with --target"
+        )
     by_task: dict[str, list[Mark]] = defaultdict(list)
     for mark in chosen:
-        label = _label(mark, entry, options)
-        fitting = [task for task in several if label is not None and _is_of(task, label)]
+        label = label_of(mark, entry, options)
+        if label is None:
+            raise DataFormatError(
+                f"{mark.place}: has no label, and the image has several targets ({listed(several)}); choose one with "
+                "--target"
+            )
+        fitting = tasks_of(several, label)
         if not fitting:
             raise DataFormatError(
-                f"{mark.place}: none of the image's targets is {label!r} ({_targets(several)}); choose with --target, "
+                f"{mark.place}: none of the image's targets is {label!r} ({listed(several)}); choose with --target, "
                 "leave it out with --category, or add it with --new-targets"
             )
-        by_task[_single(fitting, f"{mark.place}: {label!r}").task].append(mark)
+        by_task[single(fitting, f"{mark.place}: {label!r}").task].append(mark)
     for task in several:
         if by_task[task.task]:
             yield task, by_task[task.task]
@@ -178,68 +199,25 @@ def _by_label(
     chosen: Sequence[Mark],
     several: Sequence[AnnotationTask],
     tasks: Mapping[str, AnnotationTask],
-    options: ReadOptions,
     reading: Reading,
+    options: ReadOptions,
 ) -> Iterator[tuple[AnnotationTask, list[Mark]]]:
     """Yield a task for every label, made if the image has none for it."""
     by_label: dict[str, list[Mark]] = defaultdict(list)
     for mark in chosen:
-        label = _label(mark, entry, options)
+        label = label_of(mark, entry, options)
         if label is None:
             raise DataFormatError(f"{mark.place}: has no label to name a target by; give it one with --as")
         by_label[label].append(mark)
     by_task: dict[str, tuple[AnnotationTask, list[Mark]]] = {}
     model = several[0]
     for label, marks in by_label.items():
-        made = [task for task in reading.tasks.values() if task.image == model.image]
-        fitting = [task for task in (*several, *made) if _is_of(task, label)]
-        there = _single(fitting, f"{entry.place}: {label!r}") if fitting else _new(model, label, tasks, reading)
+        fitting = tasks_of((*several, *made_on(model, reading.tasks)), label)
+        there = (
+            single(fitting, f"{entry.place}: {label!r}") if fitting else new_task(model, label, tasks, reading.tasks)
+        )
         by_task.setdefault(there.task, (there, []))[1].extend(marks)
     yield from by_task.values()
-
-
-def _new(model: AnnotationTask, label: str, tasks: Mapping[str, AnnotationTask], reading: Reading) -> AnnotationTask:
-    """Make a task for a label on the image of a task.
-
-    Raises:
-        DataFormatError: another task has its name, because the labels differ only in signs that names cannot have.
-    """
-    name = f"{model.image}__{_in_file_name(label)}"
-    other = tasks.get(name) or reading.tasks.get(name)
-    if other is not None:
-        raise DataFormatError(
-            f"{model.image}: a target {label!r} would have the ID {name!r}, which {_targets([other])!r} has; rename one"
-        )
-    new = replace(model, task=name, category=label, target=label, questions=[], answers=[], reasoning_type=None)
-    reading.tasks[name] = new
-    return new
-
-
-def _is_of(task: AnnotationTask, label: str) -> bool:
-    """Tell whether a task's target or category is called so, in any case."""
-    return label.casefold() in {name.casefold() for name in (task.target, task.category) if name}
-
-
-def _single(tasks: Sequence[AnnotationTask], place: str) -> AnnotationTask:
-    """Return the only task.
-
-    Raises:
-        DataFormatError: there are several; names them.
-    """
-    if len(tasks) > 1:
-        raise DataFormatError(
-            f"{place} fits several targets of the image ({', '.join(task.task for task in tasks)}); choose one by its "
-            "own name with --target"
-        )
-    return tasks[0]
-
-
-def _in_file_name(label: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in label.strip())[:80]
-
-
-def _targets(tasks: Sequence[AnnotationTask]) -> str:
-    return ", ".join(task.target or task.category or task.task for task in tasks)
 
 
 def drawing_of_entry(
@@ -262,12 +240,12 @@ def drawing_of_entry(
         if options.unmarked_is_empty and not entry.skipped:
             return draw(task.task, np.zeros((task.height, task.width), bool), **entry.facts)
         return None
-    labels = {_label(mark, entry, options) for mark in marks}
+    labels = {_as_spelt(label_of(mark, entry, options), task) for mark in marks}
     if len(labels) > 1:
-        listed = ", ".join(sorted(str(label) if label else "no label" for label in labels))
+        named = ", ".join(sorted(str(label) if label else "no label" for label in labels))
         raise DataFormatError(
-            f"{entry.place}: shapes of several categories ({listed}), but a sample has one target; choose one with "
-            "--category, or make a target of each with --new-targets"
+            f"{entry.place}: shapes of several categories ({named}), but a sample has one target; choose one with "
+            "--category" + ("" if options.target else ", or make a target of each with --new-targets")
         )
     merged = np.zeros((task.height, task.width), bool)
     separate = task.separate or options.instances
@@ -280,6 +258,12 @@ def drawing_of_entry(
     targets = [_united(patches, merged.shape) for patches in parts.values()] if separate else None
     drawing = draw(task.task, merged, labels.pop(), **entry.facts)
     return replace(drawing, targets=targets)
+
+
+def _as_spelt(label: str | None, task: AnnotationTask) -> str | None:
+    """Return a label as the task spells it, so that people who spell it otherwise do not seem to disagree."""
+    is_same = label is not None and task.category is not None and spaced(label) == spaced(task.category)
+    return task.category if is_same else label
 
 
 def _check_size(entry: AnnotatedImage, task: AnnotationTask) -> None:

@@ -102,6 +102,7 @@ class AnnotatedImage:
         says_empty: whether a person stated that the image has no target.
         said: category chosen for all marks of the image together, None if each mark has its own.
         task: ID of the task as recorded by our own exports and by masks named after it, None if unknown.
+        target: target that all marks are of, as the name of the file says; None if it does not.
         image: ID of the image if the reader found it by place rather than by name.
         skipped: number of things without an area, by kind, such as `polyline`.
         facts: annotator, created, seconds, tool and key of the drawing, as far as the file states them.
@@ -114,6 +115,7 @@ class AnnotatedImage:
     says_empty: bool = False
     said: str | None = None
     task: str | None = None
+    target: str | None = None
     image: str | None = None
     skipped: Counter[str] = field(default_factory=Counter)
     facts: Mapping[str, Any] = field(default_factory=dict)

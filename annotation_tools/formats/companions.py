@@ -29,7 +29,7 @@ _SUFFIXES = frozenset(
 )
 _NAMES = re.compile(
     r"readme.*|licen[cs]e.*|data_license.*|classes\.txt|_classes\.(csv|txt)|labelmap\.txt|label_?names\.txt|labels\.txt"
-    r"|(train|val|valid|validation|test|trainval|default|autosplit_.*)\.txt|notes\.json|provenance\.jsonl|.*\.aux\.xml",
+    r"|(train|val|valid|validation|test|trainval|default|autosplit_.*)\.txt|notes\.json|provenance\.jsonl|about\.json|croissant\.json|left_out\.json|.*\.aux\.xml",
     re.IGNORECASE,
 )
 

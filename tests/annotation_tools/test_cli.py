@@ -82,6 +82,7 @@ def bad_inputs(folder):
     work, empty = folder / "work", folder / "empty"
     empty.mkdir()
     yield ["masks", "import", work], "nothing to import"
+    yield ["masks", "import", work, empty, "--as", " "], "--as is empty; give a name, or omit it"
     yield ["masks", "import", folder / "new", "/nowhere"], "there is no /nowhere"
     yield ["masks", "import", folder / "new", empty], "has no pictures"
     yield ["masks", "import", work, folder / "in", "--split", "exam"], "unknown split 'exam'"

@@ -11,7 +11,7 @@ from PIL import Image
 from annotation_tools.drawing import draw
 from annotation_tools.imports import ImportOptions
 from annotation_tools.workspace import Server, Workspace
-from earthreason.errors import DataFormatError
+from earthreason.errors import DataFormatError, EarthReasonError
 
 from .conftest import box, drawn, import_images, write_geotiff, write_picture
 
@@ -147,3 +147,25 @@ def test_a_pre_annotation_goes_with_the_picture_it_was_of(workspace, tmp_path):
     assert set(workspace.prelabels()) == {"b"}
     task = Workspace.open(workspace.root).tasks["a"]
     assert (task.category, task.ground_resolution) == ("pond", None)
+
+
+@pytest.mark.parametrize("name", ["masks", "class_masks", "labels", "Mask", "SegmentationClass"])
+def test_masks_beside_pictures_are_not_imported_as_pictures(tmp_path, name):
+    """The layout of most published data sets, and of VOC."""
+    write_picture(tmp_path / "data" / "images" / "a.png")
+    write_picture(tmp_path / "data" / name / "a_label.png")
+    with pytest.raises(DataFormatError, match=rf"{name}: seems to hold masks.*import .*images, .*--masks"):
+        import_images(tmp_path / "work", str(tmp_path / "data"))
+    assert not (tmp_path / "work" / "tasks.jsonl").exists()
+    assert import_images(tmp_path / "alone", str(tmp_path / "data" / name)).images == 1
+
+
+@pytest.mark.parametrize("name", ["two-shapes.xml", "coco.json", "shapes.gpkg", "masks.zip"])
+def test_annotations_given_as_pictures_are_told_to_be_masks(tmp_path, name):
+    (tmp_path / name).write_text('{"images": [], "annotations": [], "categories": []}')
+    with pytest.raises(EarthReasonError, match="--masks"):
+        import_images(tmp_path / "work", str(tmp_path / name))
+    (tmp_path / "labelme").mkdir()
+    (tmp_path / "labelme" / "a.json").write_text("{}")
+    with pytest.raises(EarthReasonError, match="labelme: no pictures; .*--masks"):
+        import_images(tmp_path / "work", str(tmp_path / "labelme"))
