@@ -68,8 +68,8 @@ class Assistant:
         Args:
             task: task as Label Studio sends it.
             control: brush to show the mask with.
-            results: clicks and boxes; None to answer the question alone. Models without a use for them answer the
-                question.
+            results: clicks and boxes; None for none. Models that these guide find nothing without them; other models
+                answer the question in both cases.
 
         Returns:
             A prediction in Label Studio's format; its `result` is empty if nothing was found.
@@ -78,6 +78,9 @@ class Assistant:
             DataFormatError: the task, its picture, a click or a box cannot be used.
             BusyError: too many requests wait.
         """
+        if results is None and isinstance(self._model, Segmenter):
+            # Label Studio asks whenever a task is opened, and would put the answer into the new drawing.
+            return {"result": [], "model_version": self.name}
         if not self._places.acquire(blocking=False):
             raise BusyError(f"{WAITING} requests already wait for {self.name}; click again in a while")
         try:
@@ -93,7 +96,7 @@ class Assistant:
         height, width = subject.image.height, subject.image.width
         prompts = None if results is None else prompts_of_results(results, height, width)
         if prompts is not None and isinstance(self._model, Segmenter):
-            mask = self._model.segment(subject.image, prompts)
+            mask = self._model.segment_shown(subject.image, prompts)
         else:
             (mask,) = self._model.predict([subject.image], [subject.question])
         if mask is not None and mask.shape != (height, width):

@@ -30,7 +30,7 @@ class GrabCut:
             for image, mask in zip(images, self._start.predict(images, questions), strict=True)
         ]
 
-    def segment(self, image: Image.Image, prompts: Prompts) -> np.ndarray | None:
+    def segment_shown(self, image: Image.Image, prompts: Prompts) -> np.ndarray | None:
         """Mark what a person showed; return a (height, width) bool mask, or None if nothing is found."""
         if not prompts.show_a_target:
             return None

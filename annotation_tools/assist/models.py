@@ -23,9 +23,9 @@ QUESTION_BLIND = (Saliency, GrabCut, SegmentAnything)
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """A model that clicks and boxes guide."""
+    """A model that clicks and boxes guide. Baselines have a `segment` of their own, which reads questions."""
 
-    def segment(self, image: Image.Image, prompts: Prompts) -> np.ndarray | None:
+    def segment_shown(self, image: Image.Image, prompts: Prompts) -> np.ndarray | None:
         """Return the (height, width) bool mask of what was shown, or None if nothing is found."""
 
 

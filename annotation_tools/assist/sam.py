@@ -71,11 +71,11 @@ class SegmentAnything:
     def predict(self, images: list[Image.Image], questions: list[str]) -> list[np.ndarray | None]:
         seeds = self._start.predict(images, questions)
         return [
-            None if seed is None else self.segment(image, Prompts(boxes=tuple(component_boxes(seed))))
+            None if seed is None else self.segment_shown(image, Prompts(boxes=tuple(component_boxes(seed))))
             for image, seed in zip(images, seeds, strict=True)
         ]
 
-    def segment(self, image: Image.Image, prompts: Prompts) -> np.ndarray | None:
+    def segment_shown(self, image: Image.Image, prompts: Prompts) -> np.ndarray | None:
         """Mark what a person showed; return a (height, width) bool mask, or None if nothing is found.
 
         A single click on the target is ambiguous (a roof or the house), so of SAM's three masks the one that SAM

@@ -23,7 +23,7 @@ def label_config(categories: Sequence[str]) -> str:
     """
     view = Tree.Element("View")
     Tree.SubElement(view, "Header", value="$asked", size="5")
-    Tree.SubElement(view, "Header", value="$facts", size="6")
+    Tree.SubElement(view, "Header", value="$facts", size="6", style="font-size: 14px; font-weight: 400")
     names = [*categories] if categories else [UNNAMED]
     choices = Tree.SubElement(
         view,

@@ -63,19 +63,19 @@ def directly(family, folder, image, prompts):
 def test_masks_are_those_of_transformers_called_directly(family, folder, prompts):
     expected = directly(family, folder, picture(), prompts)
     assert 0 < expected.mean() < 1
-    found = SegmentAnything(folder, "cpu", family).segment(picture(), prompts)
+    found = SegmentAnything(folder, "cpu", family).segment_shown(picture(), prompts)
     np.testing.assert_array_equal(found, expected)
 
 
 def test_several_boxes_give_the_union_of_their_masks(family, folder):
     boxes = ((5.0, 5.0, 60.0, 50.0), (70.0, 40.0, 130.0, 95.0))
     expected = [directly(family, folder, picture(), Prompts(boxes=(box,))) for box in boxes]
-    found = SegmentAnything(folder, "cpu", family).segment(picture(), Prompts(boxes=boxes))
+    found = SegmentAnything(folder, "cpu", family).segment_shown(picture(), Prompts(boxes=boxes))
     np.testing.assert_array_equal(found, expected[0] | expected[1])
 
 
 def test_clicks_on_other_things_alone_mark_nothing(family, folder):
-    assert SegmentAnything(folder, "cpu", family).segment(picture(), Prompts((Click(5, 5, False),))) is None
+    assert SegmentAnything(folder, "cpu", family).segment_shown(picture(), Prompts((Click(5, 5, False),))) is None
 
 
 def test_a_picture_is_encoded_once_and_few_are_kept(family, folder):
@@ -83,13 +83,13 @@ def test_a_picture_is_encoded_once_and_few_are_kept(family, folder):
     encode = sam._encode
     sam._encode = lambda image: encoded.append(image) or encode(image)
     for _ in range(3):
-        sam.segment(picture(), PROMPTS["a click"])
-        sam.segment(picture(), PROMPTS["a box"])
+        sam.segment_shown(picture(), PROMPTS["a click"])
+        sam.segment_shown(picture(), PROMPTS["a box"])
     assert len(encoded) == 1
     for seed in range(1, KEPT + 3):
-        sam.segment(picture(seed), PROMPTS["a click"])
+        sam.segment_shown(picture(seed), PROMPTS["a click"])
     assert len(sam._kept) == KEPT
-    sam.segment(picture(), PROMPTS["a click"])  # the first picture was forgotten
+    sam.segment_shown(picture(), PROMPTS["a click"])  # the first picture was forgotten
     assert len(encoded) == KEPT + 4
 
 

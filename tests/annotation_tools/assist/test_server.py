@@ -28,7 +28,7 @@ class Halves:
     def predict(self, images, questions):
         return [np.arange(image.width) < image.width / 2 + np.zeros((image.height, 1)) for image in images]
 
-    def segment(self, image, prompts):
+    def segment_shown(self, image, prompts):
         return np.arange(image.width) < prompts.clicks[0].x + np.zeros((image.height, 1))
 
 
@@ -69,9 +69,25 @@ def test_a_click_is_answered_with_a_mask_at_the_size_of_the_picture():
     assert not mask[:, 20:].any()
 
 
-def test_without_a_click_the_question_is_answered():
-    mask = mask_of(client().post("/predict", json=body()))
+class ReadsQuestions:
+    """Marks the left half, whatever is asked; has a `segment` that takes questions, as baselines do."""
+
+    def predict(self, images, questions):
+        return Halves.predict(self, images, questions)
+
+    def segment(self, images, questions):
+        raise AssertionError("clicks are not questions")
+
+
+@pytest.mark.parametrize("context", [None, {"result": [keypoint(25, 50)]}], ids=["unasked", "a click"])
+def test_a_model_that_reads_questions_answers_the_question(context):
+    mask = mask_of(client(ReadsQuestions()).post("/predict", json=body(context)))
     assert mask.sum() == HEIGHT * WIDTH / 2
+
+
+def test_without_a_click_a_model_that_clicks_guide_offers_nothing():
+    """Label Studio asks on opening a task, and would put the answer into the new drawing."""
+    assert client().post("/predict", json=body()).json()["results"][0]["result"] == []
 
 
 @pytest.mark.parametrize(
@@ -125,7 +141,7 @@ def test_the_model_answers_one_request_at_a_time_and_few_wait():
     running, go = threading.Semaphore(0), threading.Event()
     at_once = []
 
-    class Slow(Halves):
+    class Slow(ReadsQuestions):
         busy = 0
 
         def predict(self, images, questions):
@@ -196,5 +212,5 @@ def test_grabcut_finds_a_disc_from_a_box_or_a_click(shown):
     pixels[disc] = np.random.default_rng(1).normal((190, 150, 120), 6, (5025, 3))
     image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
     prompts = Prompts(boxes=((105, 75, 196, 166),)) if shown == "a box" else Prompts((Click(150, 120),))
-    found = GrabCut().segment(image, prompts)
+    found = GrabCut().segment_shown(image, prompts)
     assert (found & disc).sum() / (found | disc).sum() > 0.99

@@ -48,11 +48,11 @@ def tiny_sam2(folder):
         hidden_size=8,
         num_attention_heads=1,
         image_size=[64, 64],
-        blocks_per_stage=[1, 1, 1, 1],
+        blocks_per_stage=[1, 1, 2, 1],
         embed_dim_per_stage=[8, 16, 32, 64],
         num_attention_heads_per_stage=[1, 2, 4, 8],
         window_size_per_stage=[8, 4, 2, 2],
-        global_attention_blocks=[2],
+        global_attention_blocks=[3],  # as published: never the first block of a stage, which pools
         window_positional_embedding_background_size=[2, 2],
     )
     vision = Sam2VisionConfig(
