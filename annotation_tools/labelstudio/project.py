@@ -127,15 +127,15 @@ def push_project(
         missing.sort(key=lambda task: -doubts.get(task.task, -1.0))  # a stable sort; unknown ones come last
     progress(len(names) - len(missing))
     changes = [] if settings is None else _apply_to_settings(client, project, settings, wishes, wanted, there.used)
-    changes += _said(there, wishes, len(names) - len(missing))
-    if stale := there.tasks & set(background.settled):
-        changes.append(f"still in the queue, but settled meanwhile, as their texts say: {len(stale)} tasks")
     if wishes.categories:
         offered = {*wishes.categories}
         if settings is not None and not wishes.restore_config:
             offered |= there.used & {*categories_of(settings["label_config"])}
         if left_out := [name for name in wanted if name not in offered]:
             changes.append(f"expected by tasks, but not in --category, so nobody can choose: {', '.join(left_out)}")
+    changes += _said(there, wishes, len(names) - len(missing))
+    if stale := there.tasks & set(background.settled):
+        changes.append(f"still in the queue, but settled meanwhile, as their texts say: {len(stale)} tasks")
     for start in range(0, len(missing), _BATCH):
         batch = missing[start : start + _BATCH]
         _upload(client, workspace, project, batch, there.addresses)
