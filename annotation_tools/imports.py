@@ -109,7 +109,7 @@ def import_all(
         arrivals = [] if source is None else _arrivals(source, options, old)
         coming, batches = _receive(arrivals, Path(scratch), old, options, progress)
         if source is not None and not coming:
-            raise DataNotFoundError(f"{source}: no pictures; annotations of pictures are given with --masks")
+            raise DataNotFoundError(f"{source}: has no pictures; annotations of pictures are given with --masks")
         tasks, readings = old | coming, list[Reading]()
         for path in masks:
             readings.append(_masks_of(path, tasks, options))

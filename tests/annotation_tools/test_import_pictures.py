@@ -167,5 +167,5 @@ def test_annotations_given_as_pictures_are_told_to_be_masks(tmp_path, name):
         import_images(tmp_path / "work", str(tmp_path / name))
     (tmp_path / "labelme").mkdir()
     (tmp_path / "labelme" / "a.json").write_text("{}")
-    with pytest.raises(EarthReasonError, match="labelme: no pictures; .*--masks"):
+    with pytest.raises(EarthReasonError, match="labelme: has no pictures; .*--masks"):
         import_images(tmp_path / "work", str(tmp_path / "labelme"))
