@@ -68,8 +68,7 @@ class Assistant:
         Args:
             task: task as Label Studio sends it.
             control: brush to show the mask with.
-            results: clicks and boxes; None for none. Models that these guide find nothing without them; other models
-                answer the question in both cases.
+            results: clicks and boxes; None for none, which finds nothing.
 
         Returns:
             A prediction in Label Studio's format; its `result` is empty if nothing was found.
@@ -78,7 +77,7 @@ class Assistant:
             DataFormatError: the task, its picture, a click or a box cannot be used.
             BusyError: too many requests wait.
         """
-        if results is None and isinstance(self._model, Segmenter):
+        if results is None:
             # Label Studio asks whenever a task is opened, and would put the answer into the new drawing.
             return {"result": [], "model_version": self.name}
         if not self._places.acquire(blocking=False):
@@ -92,10 +91,10 @@ class Assistant:
         regions = [] if mask is None or not mask.any() else [brush_region(mask, control)]
         return {"result": regions, "model_version": self.name}
 
-    def _mask(self, subject: Subject, results: list[dict[str, Any]] | None) -> np.ndarray | None:
+    def _mask(self, subject: Subject, results: list[dict[str, Any]]) -> np.ndarray | None:
         height, width = subject.image.height, subject.image.width
-        prompts = None if results is None else prompts_of_results(results, height, width)
-        if prompts is not None and isinstance(self._model, Segmenter):
+        prompts = prompts_of_results(results, height, width)
+        if isinstance(self._model, Segmenter):
             mask = self._model.segment_shown(subject.image, prompts)
         else:
             (mask,) = self._model.predict([subject.image], [subject.question])

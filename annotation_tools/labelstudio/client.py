@@ -255,7 +255,7 @@ class LabelStudioClient:
         try:
             if self._token.count(".") == 2:
                 self.call("GET", "/api/current-user/whoami")  # exchanges an expired token
-            with self._http.stream("GET", path) as answer:
+            with self._http.stream("GET", path, headers={"Authorization": self._authorization}) as answer:
                 if not answer.is_success:
                     raise LabelStudioError(f"{self.url}{path}: {answer.status_code} {answer.reason_phrase}")
                 yield answer

@@ -84,7 +84,7 @@ def bad_inputs(folder):
     yield ["masks", "import", work], "nothing to import"
     yield ["masks", "import", work, empty, "--as", " "], "--as is empty; give a name, or omit it"
     yield ["masks", "import", folder / "new", "/nowhere"], "there is no /nowhere"
-    yield ["masks", "import", folder / "new", empty], "has no pictures"
+    yield ["masks", "import", folder / "new", empty], "no pictures"
     yield ["masks", "import", work, folder / "in", "--split", "exam"], "unknown split 'exam'"
     yield ["masks", "import", work, folder / "in", "--bands", "1;2"], "must be three band numbers"
     yield ["masks", "import", work, "--masks", "/nowhere.xml"], "there is no file or folder /nowhere.xml"

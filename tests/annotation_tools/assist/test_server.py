@@ -79,15 +79,15 @@ class ReadsQuestions:
         raise AssertionError("clicks are not questions")
 
 
-@pytest.mark.parametrize("context", [None, {"result": [keypoint(25, 50)]}], ids=["unasked", "a click"])
-def test_a_model_that_reads_questions_answers_the_question(context):
-    mask = mask_of(client(ReadsQuestions()).post("/predict", json=body(context)))
+def test_a_model_that_reads_questions_answers_the_question_at_any_click():
+    mask = mask_of(client(ReadsQuestions()).post("/predict", json=body({"result": [keypoint(25, 50)]})))
     assert mask.sum() == HEIGHT * WIDTH / 2
 
 
-def test_without_a_click_a_model_that_clicks_guide_offers_nothing():
+@pytest.mark.parametrize("model", [None, ReadsQuestions()], ids=["guided by clicks", "reads questions"])
+def test_without_a_click_nothing_is_offered(model):
     """Label Studio asks on opening a task, and would put the answer into the new drawing."""
-    assert client().post("/predict", json=body()).json()["results"][0]["result"] == []
+    assert client(model).post("/predict", json=body()).json()["results"][0]["result"] == []
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,8 @@ def test_the_model_answers_one_request_at_a_time_and_few_wait():
     assistant = Assistant(Slow(), "slow", OneSubject())
     served = TestClient(create_app(assistant))
     answers = []
-    ask = lambda: answers.append(served.post("/predict", json=body()).status_code)  # noqa: E731
+    clicked = body({"result": [keypoint(25, 50)]})
+    ask = lambda: answers.append(served.post("/predict", json=clicked).status_code)  # noqa: E731
     threads = [threading.Thread(target=ask) for _ in range(WAITING + 3)]
     for thread in threads:
         thread.start()
