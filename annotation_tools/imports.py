@@ -18,7 +18,7 @@ from annotation_tools.formats.base import AS_STATED, ReadOptions
 from annotation_tools.formats.registry import read_masks
 from annotation_tools.gold import write_gold
 from annotation_tools.images import SUFFIXES, UNREAD_SUFFIXES, read_picture
-from annotation_tools.workspace import AnnotationTask, Workspace, fault_of, is_workspace, with_facts_of
+from annotation_tools.workspace import AnnotationTask, Workspace, fault_of, is_workspace
 from earthreason.data.configs import CONFIGS
 from earthreason.data.exports import file_stem, suffix_of
 from earthreason.data.pictures import mask_of
@@ -33,6 +33,16 @@ from earthreason.types import OPTIONAL_FACTS
 _OF_ANNOTATIONS = (".json", ".xml", ".csv", ".zip", *vectors.SUFFIXES)
 _OF_MASKS = re.compile(r"(.+[_-])?masks?|labels?|SegmentationClass|SegmentationObject", re.IGNORECASE)
 """Name of a folder whose pictures are masks, if there are other pictures beside it."""
+_TOGETHER = (
+    ("questions", "answers", "reasoning_type", "unseen"),
+    ("category",),
+    ("source",),
+    ("target",),
+    ("separate",),
+    ("origin",),
+)
+_OF_THE_SIZE = (("ground_resolution",), ("transform", "crs"))
+"""Groups of facts, each known if its first fact is. The later ones depend on the size of the image."""
 Progress = Callable[[int], object]
 Arrival = tuple[AnnotationTask, bytes, Drawing | None]
 """A task, its picture, and the drawing that comes with it, None without one."""
@@ -175,15 +185,23 @@ def _receive(
             raise DataFormatError(f"two pictures are named {task.task!r}; IDs are file stems, so rename one of them")
         (scratch / task.picture).write_bytes(content)
         if task.task in old or task.image not in targets:
-            tasks[task.task] = with_facts_of(task, old[task.task]) if task.task in old else task
+            tasks[task.task] = _with_facts_of(task, old[task.task]) if task.task in old else task
         else:  # the picture of an image whose tasks were made for its targets
-            same = {name: with_facts_of(replace(task, task=name), old[name]) for name in targets[task.image]}
+            same = {name: _with_facts_of(replace(task, task=name), old[name]) for name in targets[task.image]}
             tasks |= same
         if label is not None:
             drawings.append(replace(label, annotator=options.annotator or "", created=_now()))
         progress(1)
     _refuse_faults(drawings, tasks, "the source")
     return tasks, [drawings] if tasks else []
+
+
+def _with_facts_of(new: AnnotationTask, old: AnnotationTask) -> AnnotationTask:
+    """Return the new task with facts of the old one where it has none."""
+    same_size = (new.height, new.width) == (old.height, old.width)
+    groups = _TOGETHER + (_OF_THE_SIZE if same_size else ())
+    kept = [name for group in groups if not getattr(new, group[0]) for name in group]
+    return replace(new, **{name: getattr(old, name) for name in kept})
 
 
 def _targets_of_images(tasks: Iterable[AnnotationTask]) -> dict[str, list[str]]:

@@ -83,7 +83,7 @@ def compare(
         question: question for every task; None for each task's first one, or one about its target.
         replace: whether to compare again what was compared.
         batch_size: tasks per call.
-        progress: called with 1 for each task.
+        progress: called with numbers of tasks, which add up to that of all.
 
     Returns:
         The uncertainty of the tasks compared now, from 0 to 1.
@@ -100,6 +100,7 @@ def compare(
         if task in prelabels
     }
     waiting = [task for t, task in workspace.tasks.items() if t in prelabels and (replace or not done.get(t))]
+    progress(len(workspace.tasks) - len(waiting))
     found: dict[str, float] = {}
 
     def keep(drawings: dict[str, Drawing]) -> None:

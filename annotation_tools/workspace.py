@@ -25,6 +25,7 @@ from annotation_tools.images import same_pixels
 from annotation_tools.lines import append_lines, read_rows, row_line, write_rows
 from annotation_tools.servers import Server, people_of, read_servers, update_server, write_server
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.files import file_stamp
 
 TASKS, DRAWINGS, PRELABELS, CONSENSUS = "tasks.jsonl", "drawings.jsonl", "prelabels.jsonl", "consensus.jsonl"
 CATEGORIES = "categories.json"
@@ -118,26 +119,6 @@ def fingerprints(drawings: Iterable[Drawing]) -> list[str]:
     return sorted(drawing.fingerprint for drawing in drawings)
 
 
-_TOGETHER = (
-    ("questions", "answers", "reasoning_type", "unseen"),
-    ("category",),
-    ("source",),
-    ("target",),
-    ("separate",),
-    ("origin",),
-)
-_OF_THE_SIZE = (("ground_resolution",), ("transform", "crs"))
-"""Groups of facts, each known if its first fact is. The later ones depend on the size of the image."""
-
-
-def with_facts_of(new: AnnotationTask, old: AnnotationTask) -> AnnotationTask:
-    """Return the new task with facts of the old one where it has none."""
-    same_size = (new.height, new.width) == (old.height, old.width)
-    groups = _TOGETHER + (_OF_THE_SIZE if same_size else ())
-    kept = [name for group in groups if not getattr(new, group[0]) for name in group]
-    return replace(new, **{name: getattr(old, name) for name in kept})
-
-
 def fault_of(drawing: Drawing, tasks: Mapping[str, AnnotationTask]) -> str:
     """Say why a drawing does not fit its task; empty if it does."""
     task = tasks.get(drawing.task)
@@ -162,6 +143,7 @@ class Workspace:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._tasks: dict[str, AnnotationTask] | None = None
+        self._drawn: tuple[list[str], dict[str, list[Drawing]]] | None = None
 
     @classmethod
     def open(cls, root: Path) -> Workspace:
@@ -263,8 +245,15 @@ class Workspace:
         """Read the newest drawing of every annotator that was not withdrawn, by task.
 
         A user ID and the e-mail address that a server states for it are one person, and so are addresses that differ
-        in case only.
+        in case only. The files are read again only when they have changed.
         """
+        files = (self.root / DRAWINGS, self.root / SERVER)
+        stamp = [file_stamp(path, self.root) for path in files if path.is_file()]
+        if self._drawn is None or self._drawn[0] != stamp:
+            self._drawn = stamp, self._newest()
+        return {task: list(several) for task, several in self._drawn[1].items()}
+
+    def _newest(self) -> dict[str, list[Drawing]]:
         people = people_of(self.servers().values())
         current: dict[tuple[str, str, str], Drawing] = {}
         for drawing in self.versions():

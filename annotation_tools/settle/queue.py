@@ -91,8 +91,7 @@ class SettleQueue:
         self.workspace = workspace
         self._rules = rules
         self._lock = threading.RLock()
-        self._stamp = self._drawn_stamp = ""
-        self._drawings: dict[str, list[Drawing]] = {}
+        self._stamp = self._tasks_stamp = ""
         self._cases: dict[str, Case] = {}
         self._merged: dict[str, Consensus] = {}
 
@@ -120,11 +119,10 @@ class SettleQueue:
         return "\n".join(file_stamp(root / name, root) for name in names if (root / name).is_file())
 
     def _read(self) -> dict[str, Case]:
-        stamp = self._stamp_of(TASKS, DRAWINGS)
-        if stamp != self._drawn_stamp:  # rulings change often, and the drawings are much longer
-            self.workspace = Workspace.open(self.workspace.root)
-            self._drawings, self._drawn_stamp = self.workspace.drawings(), stamp
-        drawings, consensus = without_gold(self.workspace, self._drawings), self.workspace.consensus()
+        stamp = self._stamp_of(TASKS)
+        if stamp != self._tasks_stamp:  # the same workspace keeps its drawings, while rulings change often
+            self.workspace, self._tasks_stamp = Workspace.open(self.workspace.root), stamp
+        drawings, consensus = without_gold(self.workspace, self.workspace.drawings()), self.workspace.consensus()
         rulings, afterwards = all_rulings(self.workspace), Afterwards(self.workspace)
         latest, counts = latest_rulings(rulings), Counter(ruling.task for ruling in rulings)
         cases = {}

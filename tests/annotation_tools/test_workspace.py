@@ -147,3 +147,11 @@ def test_an_address_in_two_spellings_is_one_person_whose_latest_mask_counts(work
     workspace.add_drawings([drawn("a", late, name) for name in ("Ben", "ben")])  # names, not addresses
     assert [d.annotator for d in workspace.drawings()["a"]] == ["Ben", "ana@lab.org", "ben"]
     assert workspace.drawings()["a"][1].segmentation == encode_mask(late)
+
+
+def test_drawings_of_another_process_are_seen_and_a_list_that_was_given_out_changes_nothing(workspace):
+    workspace.add_drawings([drawn("a", box((20, 30), 1, 1, 5, 5), "anna")])
+    workspace.drawings()["a"].clear()
+    assert [drawing.annotator for drawing in workspace.drawings()["a"]] == ["anna"]
+    Workspace.open(workspace.root).add_drawings([drawn("a", box((20, 30), 1, 1, 6, 6), "ben")])
+    assert [drawing.annotator for drawing in workspace.drawings()["a"]] == ["anna", "ben"]

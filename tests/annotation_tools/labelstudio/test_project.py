@@ -7,7 +7,6 @@ from typer.testing import CliRunner
 from annotation_tools.cli import app
 from annotation_tools.drawing import draw
 from annotation_tools.errors import DrawingError
-from annotation_tools.formats.labelstudio import results_of_drawing
 from annotation_tools.labelstudio.client import LabelStudioClient, LabelStudioError
 from annotation_tools.labelstudio.collect import collect_drawings
 from annotation_tools.labelstudio.config import check_config, label_config
@@ -15,31 +14,8 @@ from annotation_tools.labelstudio.project import LOCAL, Wishes, push_project
 from earthreason.errors import DataFormatError, EarthReasonError
 
 from ..conftest import box
+from .conftest import MASK, SIZE, result
 from .fake import FakeLabelStudio
-
-SIZE = (20, 30)
-MASK = box(SIZE, 3, 4, 9, 20)
-
-
-@pytest.fixture
-def server():
-    return FakeLabelStudio()
-
-
-@pytest.fixture
-def client(server):
-    with LabelStudioClient("http://ls.example", "secret", server.transport) as connected:
-        yield connected
-
-
-@pytest.fixture
-def pushed(client, workspace):
-    push_project(client, workspace, LOCAL, Wishes(["pond", "mill"]))
-    return workspace
-
-
-def result(mask=MASK, category="pond"):
-    return results_of_drawing(draw("x", mask, category))
 
 
 def test_tasks_go_out_with_gsd_and_prelabels_and_only_once(client, server, workspace):

@@ -20,21 +20,8 @@ from annotation_tools.rulings import Return, add_returns, now
 from earthreason.errors import EarthReasonError
 
 from ..conftest import box, drawn
+from .conftest import MASK, OTHER, SIZE
 from .fake import FakeLabelStudio
-
-SIZE = (20, 30)
-MASK, OTHER = box(SIZE, 3, 4, 9, 20), box(SIZE, 1, 1, 9, 9)
-
-
-@pytest.fixture
-def server():
-    return FakeLabelStudio()
-
-
-@pytest.fixture
-def client(server):
-    with LabelStudioClient("http://ls.example", "secret", server.transport) as connected:
-        yield connected
 
 
 def test_pictures_are_uploaded_at_the_same_time_and_tasks_keep_their_order(workspace):
