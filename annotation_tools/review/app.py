@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, Field
 
 from annotation_tools.review.leading import decide, judged_questions, withdraw
@@ -17,7 +16,7 @@ from annotation_tools.review.model import LONGEST_TEXT, REASONS, ReviewItem, Rev
 from annotation_tools.review.pictures import PREVIEW, overlay_png, picture_bytes
 from annotation_tools.review.roles import Roles
 from annotation_tools.review.store import ReviewStore
-from annotation_tools.review.web import make_app, parse_box
+from annotation_tools.review.web import make_app, make_pages, parse_box
 
 HERE = Path(__file__).parent
 _ANYBODY = Roles()
@@ -77,7 +76,7 @@ def create_app(store: ReviewStore, hosts: Sequence[str] = ("*",), roles: Roles =
     """
     app = make_app("EarthReason question review", hosts)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
+    pages = make_pages([HERE / "templates"], "/static")
     folder = store.path.parent
 
     @app.get("/", response_class=HTMLResponse)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import JSONResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from annotation_tools.review.database import ConflictError, OtherReviewError
@@ -58,6 +60,18 @@ def make_app(title: str, hosts: Sequence[str]) -> FastAPI:
         return JSONResponse({"error": str(error.detail)}, error.status_code)
 
     return app
+
+
+def make_pages(folders: Sequence[Path], shared: str) -> Environment:
+    """Create the environment of the pages.
+
+    Args:
+        folders: folders of templates; the first that has a template is used.
+        shared: address below which the style sheet and scripts of `review` are served.
+    """
+    pages = Environment(loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined)
+    pages.globals["shared"] = shared
+    return pages
 
 
 def parse_box(text: str) -> Box | None:

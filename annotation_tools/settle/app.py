@@ -13,7 +13,6 @@ import numpy as np
 from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from annotation_tools.drawing import Drawing
@@ -21,7 +20,7 @@ from annotation_tools.quality.masks import mask_iou
 from annotation_tools.review import app as review_app
 from annotation_tools.review.large import Box, PackedMask
 from annotation_tools.review.pictures import MASK_COLOUR, PREVIEW, outline, picture_bytes, tint_png
-from annotation_tools.review.web import clean_name, make_app, parse_box
+from annotation_tools.review.web import clean_name, make_app, make_pages, parse_box
 from annotation_tools.settle.queue import LONGEST_COMMENT, Case, Choice, SettleQueue
 from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import decode_rle, rle_area
@@ -56,7 +55,7 @@ def create_app(queue: SettleQueue, hosts: Sequence[str] = ("*",)) -> FastAPI:
     app = make_app("EarthReason: settle drawings", hosts)
     app.mount("/static/review", StaticFiles(directory=review_app.HERE / "static"), name="review")
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
+    pages = make_pages([HERE / "templates", review_app.HERE / "templates"], "/static/review")
 
     @app.get("/", response_class=HTMLResponse)
     def start() -> str:

@@ -1,11 +1,11 @@
 // The review page: show a question, take a verdict by key, go on to the next.
 
 import { Saver, ask } from "./saver.js";
+import { $, showError, showState } from "./status.js";
 import { Viewer, addressesIn, prefetch } from "./viewer.js";
 
 const IDLE = 60_000; // ms without input after which the clock stops
 const PAN = 60;
-const $ = (id) => document.getElementById(id);
 const { review, reviewer } = document.body.dataset;
 const asks = `review=${review}&reviewer=${encodeURIComponent(reviewer)}`;
 const reasonButtons = [...document.querySelectorAll("[data-reason]")];
@@ -31,16 +31,6 @@ function showView(view) {
   $("zoom").textContent = `${Math.round(view.scale * 100)} %`;
   $("mask").setAttribute("aria-pressed", String(view.masked));
   $("opacity").value = Math.round(view.opacity * 100);
-}
-
-function showState(state, text) {
-  $("saved").dataset.state = state;
-  $("saved").textContent = text;
-}
-
-function showError(text) {
-  $("error").textContent = text;
-  $("error").hidden = !text;
 }
 
 function showProgress(progress) {

@@ -1,11 +1,11 @@
 // Show the drawings of a task side by side, take a ruling, and show it as saved once it is on disk.
 
 import { ask } from "/static/review/saver.js";
+import { $, showError, showState } from "/static/review/status.js";
 import { Viewer } from "/static/review/viewer.js";
 
 const PAN = 60;
 const PAUSE = 2000;
-const $ = (id) => document.getElementById(id);
 const { by } = document.body.dataset;
 
 let tasks = []; // {task, done} in order
@@ -19,16 +19,6 @@ function element(name, text = "", style = "") {
   made.textContent = text;
   made.className = style;
   return made;
-}
-
-function showState(state, text) {
-  $("saved").dataset.state = state;
-  $("saved").textContent = text;
-}
-
-function showError(text) {
-  $("error").textContent = text;
-  $("error").hidden = !text;
 }
 
 function showProgress() {
