@@ -48,5 +48,5 @@ clean:
 # torch is pinned in constraints.txt. PyPI's build for Linux x86_64 brings gigabytes of CUDA packages; for the CPU build,
 # where pip does not find one by itself: make test PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 .venv/test.done: $(BUILD) constraints.txt | .venv/bin/python
-	$(PIP) -c constraints.txt -e ".[baselines,leaderboard,annotation,questions,dev]"
+	$(PIP) -c constraints.txt -e ".[baselines,geo,serve,export,leaderboard,annotation,questions,dev]"
 	touch $@ .venv/core.done

