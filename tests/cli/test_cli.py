@@ -216,7 +216,12 @@ def test_what_an_extra_brings_is_asked_for_by_the_extras_name(capsys, monkeypatc
     with pytest.raises(SystemExit) as caught:
         guard(run)
     assert caught.value.code == 2
-    assert "comes with annotation or leaderboard: pip install -e '.[annotation]'" in capsys.readouterr().err
+    asked = "comes with annotation or leaderboard or serve: pip install -e '.[annotation]'"
+    assert asked in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["/somewhere/baselines/__main__.py"])
+    with pytest.raises(SystemExit):
+        guard(run)
+    assert "pip install -e '.[serve]'" in capsys.readouterr().err
 
     def broken():
         raise ModuleNotFoundError("No module named 'nonsense'", name="nonsense")
