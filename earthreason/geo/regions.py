@@ -95,6 +95,8 @@ def find_regions(raster: AnswerRaster) -> Outlines:
             path = Path(folder) / "mask.tif"
             components = _write_mask(path, raster)
             polygons = _trace(path)
+    except EarthReasonError:  # some are OSErrors too
+        raise
     except (RasterioError, OSError) as error:
         reason = " ".join(str(error).split())
         raise EarthReasonError(
