@@ -26,16 +26,17 @@ class ImpatientWithBodies:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, received, complete, answered = time.monotonic(), 0, False, False
+        began, received, complete, late, answered = time.monotonic(), 0, False, False, False
 
         async def receive_in_time() -> Message:
-            nonlocal received, complete
+            nonlocal received, complete, late
             if complete:
                 return await receive()
             left = self.grace + received / self.rate - (time.monotonic() - began)
             try:
                 message = await asyncio.wait_for(receive(), max(left, 0))
             except TimeoutError:
+                late = True
                 raise BodyTooSlowError from None
             received += len(message.get("body", b""))
             complete = not message.get("more_body", False)
@@ -43,6 +44,8 @@ class ImpatientWithBodies:
 
         async def watched_send(message: Message) -> None:
             nonlocal answered
+            if late and not answered:  # FastAPI makes an answer of its own of any error in a form
+                raise BodyTooSlowError
             answered = True
             await send(message)
 
