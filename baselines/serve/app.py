@@ -50,6 +50,7 @@ def make_app(model: TileModel | Sequence[TileModel], settings: Settings, answer:
     Raises:
         DataNotFoundError: the folder of scenes is missing.
     """
+    settings.check()
     models = list(model) if isinstance(model, Sequence) else [model]
     scenes, jobs, measures = Scenes(settings.scenes), JobQueue(settings.queue), Measures()
     workers = [Worker(each, jobs, answer, measures) for each in models]

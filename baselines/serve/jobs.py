@@ -145,6 +145,10 @@ class JobQueue:
         for job in waiting:
             job.fail(_shutting_down())
 
+    def close_soon(self) -> None:
+        """Close the queue from a handler of signals, which may have interrupted a thread that holds its lock."""
+        threading.Thread(target=self.close, daemon=True).start()
+
     def _drop_stopped(self) -> None:
         self._waiting = [job for job in self._waiting if not job.stop.is_set()]
 

@@ -15,7 +15,7 @@ import numpy as np
 from baselines.serve.rendering import PREVIEW_SIDE, fit, png_of
 from baselines.serve.settings import RefusedError
 from baselines.serve.warping import Bounds, degrees, mercator_bounds, tile_area, warp, window_of
-from earthreason.errors import DataNotFoundError, EarthReasonError
+from earthreason.errors import EarthReasonError
 from earthreason.geo.grid import GeoGrid
 from earthreason.geo.scene import Block, Scene
 
@@ -65,8 +65,6 @@ class Scenes:
     """The rasters of a folder, by file name. A few stay open for the map."""
 
     def __init__(self, folder: Path | None) -> None:
-        if folder is not None and not folder.is_dir():
-            raise DataNotFoundError(f"--scenes {folder}: there is no such folder")
         self._folder = None if folder is None else folder.resolve()
         self._opened: OrderedDict[str, _Opened] = OrderedDict()
         self._files: dict[str, SceneFile] = {}

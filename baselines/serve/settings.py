@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from earthreason.errors import EarthReasonError
+from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.web.guards import LOOPBACK
 
 MOST_QUESTIONS = 16
@@ -52,6 +54,20 @@ class Settings:
     def most_pixels(self) -> int:
         """Largest number of pixels that is asked about at once."""
         return self.megapixels * 1_000_000
+
+    def check(self) -> None:
+        """Check the settings, before anything is loaded.
+
+        Raises:
+            DataNotFoundError: the folder of scenes is missing.
+        """
+        if self.scenes is not None and not self.scenes.is_dir():
+            raise DataNotFoundError(f"--scenes {self.scenes}: there is no such folder")
+
+
+def host_names(host: str, allowed: Sequence[str]) -> tuple[str, ...]:
+    """List the host names of a server that listens on `host`: its own, those of this machine, and the allowed ones."""
+    return (*LOOPBACK, host, *([] if host in LOOPBACK else [socket.gethostname(), socket.getfqdn()]), *allowed)
 
 
 class RefusedError(EarthReasonError):
