@@ -76,8 +76,12 @@ class SceneAnswers:
         grid: grid of every answer.
         answers: one per question, in order.
         facts: what the metadata of every output states: scene, model, checkpoint, time, version, settings.
+        scene_grid: grid of the whole scene at the scale of the answers, of which `grid` is `window`; None if unknown.
+        window: answered part of it.
     """
 
     grid: GeoGrid
     answers: tuple[SceneAnswer, ...]
     facts: dict[str, str] = field(default_factory=dict)
+    scene_grid: GeoGrid | None = None
+    window: Window | None = None

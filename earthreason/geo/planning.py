@@ -18,6 +18,7 @@ from earthreason.geo.tiling import WHOLE_PIXELS, Tiling, choose_side, lay_tiles,
 
 if TYPE_CHECKING:
     from earthreason.geo.area import Area
+    from earthreason.geo.bands import Stretch
 
 logger = logging.getLogger("earthreason.geo")
 LONGEST_QUESTION = 1000
@@ -35,8 +36,8 @@ class Settings:
             or one tile for a scene that is hardly larger.
         overlap: share of a tile that overlaps the next.
         gsd: ground resolution to work at, metres per pixel; None takes the scene's, or the nearest the model knows.
-        bands: bands to show, such as "4,3,2"; None takes those that the file names.
-        stretch: limits of the brightness; None takes them from the pixels.
+        bands: numbers of the bands to show, from 1; None takes those that the file names.
+        stretch: how numbers become 8 bits; None takes percentiles of the pixels.
         threshold: probability above which a pixel is marked, from 0 to 1.
         aoi_crs: CRS of the area of interest; None takes what its form implies.
         words: whether the model also answers in words.
@@ -45,8 +46,8 @@ class Settings:
     tile: int | None = None
     overlap: float = 0.25
     gsd: float | None = None
-    bands: Any = None
-    stretch: Any = None
+    bands: tuple[int, ...] | None = None
+    stretch: Stretch | None = None
     threshold: float = 0.5
     aoi_crs: str | None = None
     words: bool = False
@@ -76,41 +77,33 @@ def make_plan(scene: Scene, model: TileModel, aoi: Any, settings: Settings, ques
     Raises:
         EarthReasonError: the area lies outside the scene, or a setting is out of range.
     """
-    from earthreason.geo.resolution import pixel_size
+    from earthreason.geo.area import parse_area
+    from earthreason.geo.resolution import ground_resolution
 
     if not 0 <= settings.threshold <= 1:
         raise EarthReasonError(f"threshold {settings.threshold:g}: must be between 0 and 1")
     own = scene.grid
-    resolution = None
-    if own.transform is not None and own.crs is not None:
-        resolution = pixel_size(list(own.transform), own.crs, own.height, own.width)
-    grid = working_grid(own, resolution, model.ground_resolution, settings.gsd, scene.name)
-    area = None if aoi is None else parse_on(aoi, own, grid, settings.aoi_crs)
+    grid = working_grid(own, ground_resolution(own), model.ground_resolution, settings.gsd, scene.name)
+    asked = None if aoi is None else parse_area(aoi, own, settings.aoi_crs)
+    area = None if asked is None else asked.on(grid)
     window = grid.whole if area is None else area.window
     if settings.tile == 0:
         most = min(WHOLE_PIXELS, 4 * WHOLE_PIXELS // questions)
         if window.width * window.height > most:
             share = most / (window.width * window.height)
             grid = limited(grid, int(grid.width * grid.height * share))
-            area = None if aoi is None else parse_on(aoi, own, grid, settings.aoi_crs)
+            area = None if asked is None else asked.on(grid)
             window = grid.whole if area is None else area.window
         tiling = lay_tiles(grid, 0, area=window)
     else:
         side = choose_side(grid, model.tile_side) if settings.tile is None else settings.tile
         tiling = lay_tiles(grid, side, settings.overlap, window)
-    if settings.tile is None and max(tiling.height, tiling.width) > 2 * model.tile_side:
+    if settings.tile is None and max(tiling.height, tiling.width) > 4 * model.tile_side:
         logger.warning(
             "%s is seen at 1/%.0f of its scale; --tile %d keeps details",
             *(scene.name, max(tiling.height, tiling.width) / model.tile_side, model.tile_side),
         )
     return Plan(tiling, area)
-
-
-def parse_on(aoi: Any, own: GeoGrid, grid: GeoGrid, crs: str | None) -> Area:
-    """Return an area of interest on `grid`; one that is given in pixels counts those of the scene's own grid."""
-    from earthreason.geo.area import parse_area
-
-    return parse_area(aoi, grid, crs)
 
 
 def check_questions(questions: Sequence[str]) -> list[str]:

@@ -29,6 +29,7 @@ from earthreason.geo.scene import Scene
 from earthreason.types import Predictor
 
 if TYPE_CHECKING:
+    from earthreason.geo.bands import Stretch
     from earthreason.geo.layers import AnswerLayer
 
 logger = logging.getLogger("earthreason.geo")
@@ -61,8 +62,8 @@ class GeoPredictor:
         tile: int | None = None,
         overlap: float = 0.25,
         gsd: float | None = None,
-        bands: Any = None,
-        stretch: Any = None,
+        bands: str | tuple[int, ...] | None = None,
+        stretch: str | Stretch | None = None,
         threshold: float = 0.5,
         simplify: float = 0.0,
         min_area: float = 0.0,
@@ -79,8 +80,8 @@ class GeoPredictor:
             tile: side of the tiles in pixels; 0 shows the model the whole scene; None takes the model's side.
             overlap: share of a tile that overlaps the next.
             gsd: ground resolution to work at, metres per pixel.
-            bands: bands to show.
-            stretch: limits of the brightness.
+            bands: bands to show, such as "4,3,2"; None takes those that the file names.
+            stretch: how numbers become 8 bits, such as "2%,98%" or "0,3000"; None takes percentiles of the pixels.
             threshold: probability above which a pixel is marked.
             simplify: distance in metres by which the polygons may be simplified; 0 keeps every pixel edge.
             min_area: area in square metres below which polygons are left out.
@@ -91,9 +92,12 @@ class GeoPredictor:
         Raises:
             EarthReasonError: the file, the area, a question or a setting is unusable, or the disk is full.
         """
+        from earthreason.geo.bands import Stretch, parse_bands
         from earthreason.geo.layers import layer_of
 
-        settings = Settings(tile, overlap, gsd, bands, stretch, threshold, aoi_crs)
+        chosen = parse_bands(bands) if isinstance(bands, str) else bands
+        limits = Stretch.parse(stretch) if isinstance(stretch, str) else stretch
+        settings = Settings(tile, overlap, gsd, chosen, limits, threshold, aoi_crs)
         with self.answer(path, questions, aoi, settings, work=work, progress=progress) as answers:
             return layer_of(answers, simplify=simplify, min_area=min_area)
 
@@ -127,15 +131,36 @@ class GeoPredictor:
         from earthreason.geo.reading import open_scene
 
         settings = settings or Settings()
-        asked = check_questions([questions] if isinstance(questions, str) else questions)
+        check_questions([questions] if isinstance(questions, str) else questions)
         path = path_of(path, "the scene")
+        with (
+            open_scene(path, bands=settings.bands, stretch=settings.stretch) as scene,
+            self.answer_opened(scene, path, questions, aoi, settings, work=work, progress=progress) as answers,
+        ):
+            yield answers
+
+    @contextmanager
+    def answer_opened(
+        self,
+        scene: Scene,
+        path: Path,
+        questions: str | Sequence[str],
+        aoi: Any = None,
+        settings: Settings | None = None,
+        *,
+        work: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[SceneAnswers]:
+        """Answer as `answer` does about a scene that is open already, of the file at `path`."""
+        settings = settings or Settings()
+        asked = check_questions([questions] if isinstance(questions, str) else questions)
         model = as_tile_model(self.model)
         if settings.words and not hasattr(self.model, "answer"):
             raise EarthReasonError(f"{model.name} does not answer in words; leave --answer out")
-        with open_scene(path, bands=settings.bands, stretch=settings.stretch) as scene, ExitStack() as stack:
-            plan = make_plan(scene, model, aoi, settings, len(asked))
-            started = datetime.now(UTC).isoformat(timespec="seconds")
-            size = 2 * len(asked) * plan.tiling.area.width * plan.tiling.area.height
+        plan = make_plan(scene, model, aoi, settings, len(asked))
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        size = 2 * len(asked) * plan.tiling.area.width * plan.tiling.area.height
+        with ExitStack() as stack:
             rows: MemoryRows | Journal
             if size <= IN_MEMORY and (work is None or len(plan.tiling.tops) == 1):
                 rows = MemoryRows(len(asked), plan.grid)
@@ -145,13 +170,17 @@ class GeoPredictor:
                 identity = self._identity(path, scene, plan, model, asked, aoi, settings)
                 rows = Journal(scratch, identity, started)
                 started = rows.started
+                if rows.records:
+                    done, count = len(rows.records), len(plan.tiling.tops)
+                    logger.info("resuming %s: %d of %d rows of tiles are finished", scratch, done, count)
             with told_disk_is_full(scratch, work is not None):
                 ask_tiles(
                     *(scene, plan.tiling, model, asked, rows, scratch, plan.area, settings.threshold, progress),
                 )
             texts = self._words(scene, plan, asked) if settings.words else [None] * len(asked)
             answers = _answers_of(rows, plan, model, asked, texts)
-            yield SceneAnswers(plan.grid, answers, self._metadata(scene, plan, model, settings, started))
+            facts = self._metadata(scene, plan, model, settings, started)
+            yield SceneAnswers(plan.grid, answers, facts, plan.tiling.grid, plan.tiling.area)
             if isinstance(rows, Journal) and work is not None:
                 rows.remove()
 
