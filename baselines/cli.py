@@ -182,7 +182,10 @@ def ship(
     ] = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option("--data-dir", help="Folder of the training data, for their licence. Default: the run's."),
+        typer.Option(
+            "--data-dir",
+            help="Folder of the training data, for their licence and ground resolution. Default: the run's.",
+        ),
     ] = None,
     data_command: Annotated[
         str | None, typer.Option("--data-command", help="Command that made the training data, for the card.")
