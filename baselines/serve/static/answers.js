@@ -128,7 +128,7 @@ export class Answers {
           const area = exact ? answer.area_m2 : (answer.area_m2 * counted.pixels) / before;
           rows.push(["Area", `${exact ? "" : "about "}${areaText(area)}`]);
         }
-        rows.push(["Confidence", `${counted.mean.toFixed(2)}, the mean probability of the marked pixels`]);
+        rows.push(["Confidence", `${counted.mean.toFixed(2)}, mean over the marked pixels`]);
       } else {
         rows.push(["Marked", answer.has_target ? "no pixel at this threshold" : "no pixel"]);
       }

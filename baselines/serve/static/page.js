@@ -11,7 +11,6 @@ import { Stage } from "./stage.js";
 import { Waiting } from "./waiting.js";
 
 const KEPT = 8; // requests of this session that can be shown again
-const NARROW = matchMedia("(max-width: 56rem)");
 
 const waiting = new Waiting();
 const past = [];
@@ -74,7 +73,7 @@ function show({ request, result, fetched }) {
   answers.show(result, fetched, { asked: THRESHOLD, bounds });
   sayCurl(request);
   const behaviour = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
-  if (NARROW.matches) byId("answers-part").scrollIntoView({ behavior: behaviour });
+  byId("answers-part").scrollIntoView({ behavior: behaviour });
 }
 
 function sayCurl(request) {

@@ -82,6 +82,7 @@ export class Stage {
     this.map.removeControl(this.scaleLine);
     this.base = layer;
     this.extent = extent;
+    delete this.element.dataset.empty;
     this.projection = projection;
     this.map.addLayer(layer);
     const [width, height] = this.map.getSize() ?? [600, 400];

@@ -186,4 +186,3 @@ def fake_app(asked: list[dict]) -> FastAPI:
 
     app.mount("/static", StaticFiles(directory=SERVE / "static"))
     return app
-
