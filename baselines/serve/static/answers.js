@@ -19,11 +19,11 @@ export class Answers {
     this.counting = 0;
   }
 
-  // Fetch what the masks of a result are made of: [{scores, mapScores}].
-  static fetch(result, signal) {
+  // Fetch what the masks of a result are made of: [{scores, onMap}]; the second is for a result shown on a map.
+  static fetch(result, mapped, signal) {
     return Promise.all(result.answers.map(async ({ links }) => {
       const scores = await Scores.read(await blob(links.probability, { signal }));
-      const onMap = result.bounds && links.map ? await Scores.read(await blob(links.map, { signal })) : null;
+      const onMap = mapped && result.bounds && links.map ? await Scores.read(await blob(links.map, { signal })) : null;
       return { scores, onMap };
     }));
   }

@@ -14,7 +14,7 @@ export class Refusal extends Error {
 export async function ask(path, options) {
   let response;
   try {
-    response = await fetch(path, options);
+    response = await fetch(path.replace(/^\//, ""), options); // also below the path of a proxy
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refusal("The server does not answer. Check that it runs, then try again.", 0);
@@ -30,24 +30,26 @@ export const json = async (path, options) => (await ask(path, options)).json();
 export const blob = async (path, options) => (await ask(path, options)).blob();
 
 // The form of POST /segment: source is {kind: "image" | "sample" | "scene", name, file?}.
-export function formOf({ source, questions, area }) {
+export function formOf({ source, questions, area, task }) {
   const form = new FormData();
   if (source.kind === "image") form.append("image", source.file, source.name);
   else form.append(source.kind, source.name);
   questions.forEach((question) => form.append("questions", question));
   if (area) form.append("area", area.join(","));
+  if (task) form.append("task", task);
   return form;
 }
 
 const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 // The same request as a command; --form-string keeps a leading @ or < of a question as text.
-export function curlOf({ source, questions, area }, threshold) {
+export function curlOf({ source, questions, area, task }, threshold) {
   const picture = source.kind === "image"
     ? `--form ${quote(`image=@"${source.name.replace(/["\\]/g, "\\$&")}"`)}`
     : `--form-string ${quote(`${source.kind}=${source.name}`)}`;
   const fields = questions.map((question) => `questions=${question}`);
   if (area) fields.push(`area=${area.join(",")}`);
+  if (task) fields.push(`task=${task}`);
   if (threshold !== THRESHOLD) fields.push(`threshold=${threshold}`);
   const lines = [`curl ${new URL("segment", document.baseURI)}`, picture, ...fields.map((field) => `--form-string ${quote(field)}`)];
   return lines.join(" \\\n  ");

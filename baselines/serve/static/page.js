@@ -50,11 +50,11 @@ async function send(event) {
   const wrong = refuse();
   if (wrong) return fault(...wrong);
   if (!areas.complete()) return;
-  const request = { source, questions: questions.values, area: areas.area };
+  const request = { source, questions: questions.values, area: areas.area, task: byId("task").value };
   try {
     const done = await waiting.during(async (signal) => {
       const result = await json("segment", { method: "POST", body: formOf(request), signal });
-      return { request, result, fetched: await Answers.fetch(result, signal) };
+      return { request, result, fetched: await Answers.fetch(result, Boolean(source.bounds), signal) };
     });
     if (!done) { byId("wait-said").textContent = ""; return; }
     if (source !== request.source) return;
@@ -99,6 +99,7 @@ async function recall(done) {
   const { request } = done;
   if (!(await pictures.open(request.source))) return;
   questions.values = request.questions;
+  byId("task").value = request.task;
   if (request.area) areas.set(request.area);
   if (source.unseen) await pictures.showAnswered(source, at(done.result.answers[0].links.overlay, 1)).catch(() => {});
   show(done);
@@ -135,6 +136,9 @@ async function start() {
   questions = new Questions(info.limits);
   answers = new Answers(stage, info.no_target_threshold);
   pictures = new Pictures(info, stage, onSource);
+  const tasks = info.tasks ?? [];
+  byId("task-part").hidden = tasks.length < 2;
+  byId("task").append(...tasks.map((task) => make("option", { value: task }, task.replaceAll("_", " "))));
   byId("ask").addEventListener("submit", send);
   byId("fit").addEventListener("click", () => stage.fit());
   byId("threshold").addEventListener("input", (event) => setThreshold(event.target.value));

@@ -18,7 +18,7 @@ export class Pictures {
     this.opening = 0;
     this.#limits();
     this.#list("samples", info.samples, (sample) => [
-      make("img", { src: sample.picture.replace(/^\//, ""), alt: "", width: 96, height: 96, loading: "lazy" }), make("span", {}, sample.title),
+      make("img", { src: sample.picture.slice(1), alt: "", width: 96, height: 96, loading: "lazy" }), make("span", {}, sample.title),
     ], (sample) => ({ kind: "sample", name: sample.name, title: sample.title, questions: sample.questions, picture: sample.picture }));
     this.#list("scenes", info.scenes, (scene) => [
       make("strong", {}, scene.name), make("span", { className: "dim small" }, `${sizeText(scene)}${scene.gsd ? `, ${Number(scene.gsd.toPrecision(3))} m a pixel` : ""}`),
@@ -85,7 +85,7 @@ export class Pictures {
     let bitmap = null;
     try {
       if (source.kind === "image") bitmap = await createImageBitmap(source.file).catch(() => null);
-      if (source.kind === "sample") bitmap = await createImageBitmap(await blob(source.picture.replace(/^\//, "")));
+      if (source.kind === "sample") bitmap = await createImageBitmap(await blob(source.picture));
       if (source.kind === "scene" && !source.bounds) bitmap = await createImageBitmap(await blob(`api/scenes/${encodeURIComponent(source.name)}/overview.png`));
     } catch (error) {
       const line = error instanceof Refusal ? error.message : `${source.title} is not a picture that this browser can show.`;

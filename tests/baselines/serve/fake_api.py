@@ -120,6 +120,7 @@ def fake_app(asked: list[dict]) -> FastAPI:
             "no_target_threshold": 0.5,
             "threshold": 0.5,
             "ground_resolution": [0.3, 2.0],
+            "tasks": ["reasoning", "referring"],
             "limits": LIMITS,
             "samples": [SAMPLE],
             "scenes": SCENES,

@@ -127,8 +127,8 @@ def test_a_file_chosen_dropped_or_pasted_is_what_the_server_gets(walk, asked):
             """([bytes, event, carrier, name]) => {
               const data = new DataTransfer();
               data.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
-              const made = event === "drop" ? new DragEvent(event, { dataTransfer: data, bubbles: true, cancelable: true })
-                : new ClipboardEvent(event, { clipboardData: data, bubbles: true, cancelable: true });
+              const options = { [carrier]: data, bubbles: true, cancelable: true };
+              const made = event === "drop" ? new DragEvent(event, options) : new ClipboardEvent(event, options);
               document.querySelector("#map").dispatchEvent(made);
             }""",
             [list(content), event, carrier, name],
@@ -240,6 +240,7 @@ def test_an_expired_result_is_said_at_its_buttons_and_earlier_answers_show_again
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_command_of_the_page_asks_the_same(walk, asked):
     walk.take()
+    walk.page.get_by_label("Kind of question").select_option("referring")
     walk.ask('@what\'s "left"; $HOME?', "two <b>")
     walk.answered(2)
     walk.page.get_by_text("The same request with curl").click()
@@ -247,6 +248,7 @@ def test_the_command_of_the_page_asks_the_same(walk, asked):
     done = subprocess.run(["bash", "-c", f"{command} --silent --fail"], capture_output=True, check=True, timeout=30)
     assert b'"id":"r1"' in done.stdout
     assert asked[-1] == asked[-2]
+    assert asked[-1]["task"] == "referring"
     assert asked[-1]["questions"] == ['@what\'s "left"; $HOME?', "two <b>"]
 
 
