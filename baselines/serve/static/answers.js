@@ -122,10 +122,11 @@ export class Answers {
       const rows = [];
       if (counted.pixels) {
         const regions = exact ? answer.regions : counted.regions;
-        rows.push(["Marked", `${plural(regions, "region")}, ${percent(exact ? answer.share : counted.share)} of the picture`]);
-        const before = scores.count(this.asked).pixels;
-        if (answer.area_m2 !== null && (exact || before)) {
-          const area = exact ? answer.area_m2 : (answer.area_m2 * counted.pixels) / before;
+        const about = scores.sampled && !exact ? "about " : "";
+        rows.push(["Marked", `${about}${plural(regions, "region")}, ${percent(exact ? answer.share : counted.share)} of the picture`]);
+        item.before ??= scores.count(this.asked).pixels;
+        if (answer.area_m2 !== null && (exact || item.before)) {
+          const area = exact ? answer.area_m2 : (answer.area_m2 * counted.pixels) / item.before;
           rows.push(["Area", `${exact ? "" : "about "}${areaText(area)}`]);
         }
         rows.push(["Confidence", `${counted.mean.toFixed(2)}, mean over the marked pixels`]);

@@ -23,7 +23,7 @@ export async function ask(path, options) {
   const said = await response.json().then((body) => body.error, () => null);
   const line = said || `The server answered with status ${response.status}.`;
   const wait = response.status === 429 ? Number(response.headers.get("Retry-After")) : 0;
-  throw new Refusal(wait ? `${line.replace(/\.?$/, ".")} Try again in ${wait} s.` : line, response.status);
+  throw new Refusal(wait && !line.includes(`${wait} s`) ? `${line.replace(/\.?$/, ".")} Try again in ${wait} s.` : line, response.status);
 }
 
 export const json = async (path, options) => (await ask(path, options)).json();

@@ -11,9 +11,10 @@ import { Stage } from "./stage.js";
 import { Waiting } from "./waiting.js";
 
 const KEPT = 8; // requests of this session that can be shown again
+const ROOM = 60_000_000; // pixels of their probabilities, two bytes each
 
 const waiting = new Waiting();
-const past = [];
+let past = [];
 let source = null;
 let [stage, areas, pictures, questions, answers] = [];
 
@@ -39,7 +40,11 @@ function refuse() {
 function placeOf(error, request) {
   const ofPicture = error.status === 413 || error.status === 415 || error.status === 404;
   if (ofPicture) return [byId("picture-fault"), byId("choose")];
-  if (request.area && error.status === 422 && /area/i.test(error.message)) return [byId("area-fault"), byId("west")];
+  if (error.status === 422 && error.message.startsWith(request.source.name)) return [byId("picture-fault"), byId("choose")];
+  if (request.source.bounds && error.status === 422 && /^area\b/.test(error.message)) {
+    byId("area-part").open = true;
+    return [byId("area-fault"), byId(request.area ? "west" : "draw")];
+  }
   return [byId("ask-fault"), questions.inputs[0]];
 }
 
@@ -84,8 +89,9 @@ function sayCurl(request) {
 
 // Keep the last requests with their masks, so that they show again even after the server has let them go.
 function remember(done) {
-  past.unshift(done);
-  past.length = Math.min(past.length, KEPT);
+  let room = ROOM;
+  const fits = ({ fetched }) => (room -= fetched.reduce((sum, { scores }) => sum + scores.values.length, 0)) >= 0;
+  past = [done, ...past].slice(0, KEPT).filter((one) => fits(one) || one === done);
   byId("history-part").hidden = false;
   byId("history").replaceChildren(...past.map((one) => {
     const { request, result } = one;

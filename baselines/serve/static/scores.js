@@ -2,6 +2,7 @@
 
 const COLOURS = ["#e6550d", "#56b4e9", "#f0e442", "#d873b0", "#12b886", "#b197fc", "#ffffff", "#ff8787"];
 const FILL = 140; // of 255: the picture stays readable under a mask
+const MOST = 8_000_000; // pixels that a threshold is applied to live; larger pictures are sampled
 const TILE = 10; // side of a pattern in pixels of the screen
 const PATTERNS = [
   () => {},
@@ -59,13 +60,16 @@ export function drawKey(canvas, place) {
 
 export class Scores {
   // values: probability times 255, a byte a pixel; seen: 0 where there is no data.
-  constructor(width, height, values, seen) {
-    Object.assign(this, { width, height, values, seen });
+  constructor(width, height, values, seen, sampled = false) {
+    Object.assign(this, { width, height, values, seen, sampled });
     this.seenPixels = seen.reduce((sum, one) => sum + one, 0);
   }
 
   static async read(blob) {
-    const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+    const whole = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+    const shrink = Math.min(1, Math.sqrt(MOST / (whole.width * whole.height)));
+    const resized = { resizeWidth: Math.round(whole.width * shrink), resizeHeight: Math.round(whole.height * shrink), resizeQuality: "pixelated" };
+    const bitmap = shrink < 1 ? await createImageBitmap(whole, resized) : whole;
     const context = canvasOf(bitmap.width, bitmap.height).getContext("2d", { willReadFrequently: true });
     context.drawImage(bitmap, 0, 0);
     const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
@@ -74,7 +78,7 @@ export class Scores {
       values[pixel] = data[4 * pixel];
       seen[pixel] = data[4 * pixel + 3] > 0 ? 1 : 0;
     }
-    return new Scores(bitmap.width, bitmap.height, values, seen);
+    return new Scores(bitmap.width, bitmap.height, values, seen, shrink < 1);
   }
 
   // Return one byte a pixel: 1 where the probability is above the threshold.

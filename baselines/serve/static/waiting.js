@@ -30,7 +30,7 @@ export class Waiting {
     const clock = setInterval(() => { byId("wait-clock").textContent = secondsText((performance.now() - began) / 1000); }, 100);
     const look = setInterval(async () => {
       const queue = await json("health", { signal }).then((health) => health.queue, () => 0);
-      const said = queue > 1 ? `In the queue: ${plural(queue, "request")}` : "Asking the model";
+      const said = queue > 0 ? `In the queue: ${plural(queue, "request")}` : "Asking the model";
       if (byId("wait-said").textContent !== said) byId("wait-said").textContent = said;
     }, LOOK);
     try {

@@ -312,8 +312,25 @@ def test_an_area_that_is_wrong_is_said_at_its_fields(walk):
     walk.page.get_by_label("East").fill("7.02")
     walk.page.keyboard.press("Tab")
     walk.ask("outside")
-    walk.page.wait_for_selector("text=area lies outside town.tif")
+    walk.page.wait_for_selector("text=area: it lies outside town.tif")
     assert walk.focused() == "west"
+    walk.page.get_by_role("button", name="Whole scene").click()
+    walk.page.get_by_text("Ask about a part of the scene only").click()
+    walk.ask("too wide")
+    walk.page.wait_for_selector("text=choose a smaller area")
+    assert walk.focused() == "draw"  # the part of the page opens for it
+
+
+def test_a_picture_too_large_for_a_live_threshold_is_sampled_and_says_about(walk):
+    walk.take()
+    walk.ask("left, huge")
+    walk.answered()
+    assert walk.facts()["Marked"] == "1 region, 16.7 % of the picture"  # what the server said
+    assert near(walk.colour_at(24, 24), RED_MARKED)
+    walk.page.get_by_label("Threshold").fill("0.3")
+    walk.page.wait_for_function("() => document.querySelector('#answers dd').textContent.startsWith('about 2 regions')")
+    assert walk.facts()["Marked"] == "about 2 regions, 33.3 % of the picture"
+    assert near(walk.colour_at(72, 24), BLUE_MARKED)
 
 
 def test_a_scene_without_bounds_is_a_picture(walk, asked):
