@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-SERVE = Path(__file__).parents[3] / "baselines" / "serve"
+SERVE = Path(__file__).parents[4] / "baselines" / "serve"
 VENDOR = SERVE / "static" / "vendor"
 
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.baselines.serve.conftest import running
-from tests.baselines.serve.fake_api import fake_app
-from tests.baselines.serve.walks import Walk, near
+from tests.baselines.serve.page.conftest import running
+from tests.baselines.serve.page.fake_api import fake_app
+from tests.baselines.serve.page.walks import Walk, near
 
 pytestmark = [pytest.mark.browser]
-CONTRAST = (Path(__file__).parents[2] / "leaderboard" / "contrast.js").read_text().replace('"main *"', '"body *"')
+CONTRAST = (Path(__file__).parents[3] / "leaderboard" / "contrast.js").read_text().replace('"main *"', '"body *"')
 PHONE = {"width": 360, "height": 740}
 
 # What a person sees of the element that has the focus: its name, its outline, and whether it lies free in the window.

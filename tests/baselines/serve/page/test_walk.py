@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.baselines.serve.conftest import running
-from tests.baselines.serve.fake_api import fake_app
-from tests.baselines.serve.walks import Walk, near
+from tests.baselines.serve.page.conftest import running
+from tests.baselines.serve.page.fake_api import fake_app
+from tests.baselines.serve.page.walks import Walk, near
 
 pytestmark = [pytest.mark.browser]
 

@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from PIL import Image
 
-SERVE = Path(__file__).parents[3] / "baselines" / "serve"
+SERVE = Path(__file__).parents[4] / "baselines" / "serve"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "worker-src 'self' blob:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
