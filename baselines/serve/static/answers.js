@@ -5,7 +5,7 @@ import { areaText, byId, clearFaults, fault, make, nameOf, percent, plural, seco
 import { Scores, drawKey } from "./scores.js";
 
 const FILES = [
-  ["mask", "Mask (PNG)", "png"], ["overlay", "Overlay (PNG)", "png"], ["geojson", "GeoJSON", "geojson"], ["geotiff", "GeoTIFF", "tif"],
+  ["mask", "Mask", "png"], ["overlay", "Overlay", "png"], ["geojson", "GeoJSON", "geojson"], ["geotiff", "GeoTIFF", "tif"],
 ];
 const SETTLE = 120; // ms without a change of the threshold before regions are counted
 
@@ -97,7 +97,7 @@ export class Answers {
     const wrong = make("p", { className: "fault", role: "alert", tabIndex: -1, hidden: true });
     const buttons = FILES.filter(([kind]) => answer.links[kind]).map(([kind, label, suffix]) => make("button", {
       type: "button", className: "plain small", onclick: () => this.#download(answer.links[kind], `${nameOf(answer.question)}.${suffix}`, wrong),
-      "aria-label": `Download ${label} of answer ${place + 1}`,
+      "aria-label": `Download ${label} (${suffix}) of answer ${place + 1}`,
     }, label));
     parts.push(make("p", { className: "row", role: "group", "aria-label": `Downloads of answer ${place + 1}` }, ...buttons), wrong);
     item.result = result;
@@ -129,7 +129,7 @@ export class Answers {
           const area = exact ? answer.area_m2 : (answer.area_m2 * counted.pixels) / item.before;
           rows.push(["Area", `${exact ? "" : "about "}${areaText(area)}`]);
         }
-        rows.push(["Confidence", `${counted.mean.toFixed(2)}, mean over the marked pixels`]);
+        rows.push(["Confidence", `${counted.mean.toFixed(2)} on the marked pixels`]);
       } else {
         rows.push(["Marked", answer.has_target ? "no pixel at this threshold" : "no pixel"]);
       }

@@ -12,11 +12,11 @@ export class Questions {
   }
 
   get inputs() {
-    return [...this.list.querySelectorAll("input")];
+    return [...this.list.querySelectorAll("textarea")];
   }
 
   get values() {
-    return this.inputs.map((input) => input.value.trim()).filter(Boolean);
+    return this.inputs.map((input) => input.value.trim().replace(/\s+/g, " ")).filter(Boolean);
   }
 
   set values(values) {
@@ -25,7 +25,14 @@ export class Questions {
   }
 
   add(value = "") {
-    const input = make("input", { value, maxLength: this.length, autocomplete: "off", enterKeyHint: "send", placeholder: "Where could a ship unload?", "aria-describedby": "ask-fault" });
+    const input = make("textarea", {
+      value, rows: 1, maxLength: this.length, autocomplete: "off", enterKeyHint: "send", placeholder: "Where could a ship unload?", "aria-describedby": "ask-fault",
+    });
+    input.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      input.form.requestSubmit();
+    });
     const remove = make("button", { type: "button", className: "plain small", onclick: () => this.#remove(item) }, "×");
     const item = make("li", {}, make("label", {}, make("span"), input), remove);
     this.list.append(item);

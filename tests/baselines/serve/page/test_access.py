@@ -77,7 +77,7 @@ def test_keys_alone_open_ask_and_judge(opened, viewport):
     keys.type("nothing / [ ] 1 ?")  # shortcuts are text in a field
     keys.press("Enter")
     walk.answered(2)
-    assert walk.page.locator("#fields input").nth(1).input_value() == "nothing / [ ] 1 ?"
+    assert walk.page.locator("#fields textarea").nth(1).input_value() == "nothing / [ ] 1 ?"
     assert near(walk.colour_at(24, 24), (198, 65, 25))
     tab_to(walk, "threshold")
     for _ in range(20):
@@ -91,7 +91,7 @@ def test_keys_alone_open_ask_and_judge(opened, viewport):
     assert near(walk.colour_at(24, 24), (160, 40, 40))
     keys.press("1")
     assert near(walk.colour_at(24, 24), (198, 65, 25))
-    tab_to(walk, "Download GeoTIFF of answer 2")
+    tab_to(walk, "Download GeoTIFF (tif) of answer 2")
     tab_to(walk, "The same request with curl")
     keys.press("?")
     assert walk.page.locator("#keys-dialog").is_visible()

@@ -58,7 +58,7 @@ def test_a_sample_and_an_example_give_a_mask_where_the_model_says(walk, asked):
     assert near(walk.colour_at(8, 20), (230, 85, 13))  # the outline has the answer's own colour
     assert walk.facts() == {
         "Marked": "1 region, 16.7 % of the picture",
-        "Confidence": "0.90, mean over the marked pixels",
+        "Confidence": "0.90 on the marked pixels",
         "No-target score": "0.08",
     }
     assert walk.page.locator("#answers-said").inner_text() == "Found in 0.3 s, after 0.2 s in the queue."
@@ -164,7 +164,7 @@ def test_a_refusal_is_one_line_at_its_cause_and_takes_the_focus_there(walk, ques
     assert walk.page.locator(place).inner_text() == line
     assert walk.page.locator(place).get_attribute("role") == "alert"
     assert walk.focused() == focus
-    assert walk.page.evaluate("document.activeElement.tagName") == ("BUTTON" if focus else "INPUT")
+    assert walk.page.evaluate("document.activeElement.tagName") == ("BUTTON" if focus else "TEXTAREA")
     walk.ask("Where is the left block?")  # and the page works on
     walk.answered()
     assert walk.page.locator(place).is_hidden()
@@ -205,7 +205,8 @@ def test_waiting_shows_the_queue_and_can_be_cancelled(walk):
 
 
 @pytest.mark.parametrize(
-    ("label", "name"), [("Mask (PNG)", "mask.png"), ("GeoJSON", "answer.geojson"), ("GeoTIFF", "answer.tif")]
+    ("label", "name"),
+    [("Mask (png)", "mask.png"), ("GeoJSON (geojson)", "answer.geojson"), ("GeoTIFF (tif)", "answer.tif")],
 )
 def test_downloads_use_the_threshold_of_the_slider(walk, label, name):
     walk.take()
@@ -226,7 +227,7 @@ def test_an_expired_result_is_said_at_its_buttons_and_earlier_answers_show_again
     walk.take()
     walk.ask("left, expired")
     walk.answered()
-    walk.page.get_by_role("button", name="Download Mask (PNG) of answer 1").click()
+    walk.page.get_by_role("button", name="Download Mask (png) of answer 1").click()
     walk.page.wait_for_selector("text=This result has expired. Ask again to make it anew.")
     walk.ask("right")
     walk.answered()

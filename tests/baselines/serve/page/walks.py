@@ -37,7 +37,7 @@ class Walk:
         for number, question in enumerate(questions):
             if number:
                 self.page.get_by_role("button", name="+ Add a question").click()
-            self.page.locator("#fields input").nth(number).fill(question)
+            self.page.locator("#fields textarea").nth(number).fill(question)
         self.page.keyboard.press("Enter")
 
     def answered(self, count=1):
