@@ -56,10 +56,11 @@ def assist(
     """
     from annotation_tools.assist.assistant import Assistant
     from annotation_tools.assist.models import Segmenter, build_model
-    from annotation_tools.assist.server import LOOPBACK, serve
+    from annotation_tools.assist.server import serve
     from annotation_tools.assist.subjects import ServerSubjects, Subjects, WorkspaceSubjects
     from annotation_tools.labelstudio.client import LabelStudioClient
     from earthreason.cli.ports import check_free, url_of
+    from earthreason.web.guards import LOOPBACK
 
     if (work is None) == (url is None):
         raise EarthReasonError("give either WORK or --url, so that the model has the pictures")

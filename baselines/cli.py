@@ -18,6 +18,7 @@ from baselines.registry import (
     models_with_option,
     trainable_models,
 )
+from baselines.serve.command import serve
 from earthreason.cli.app import guard, make_app, stdout
 from earthreason.cli.options import CONFIG_HELP, DataDirOption
 from earthreason.errors import DataFormatError
@@ -251,6 +252,7 @@ app.command()(compare)
 app.command()(tune)
 
 
+app.command()(serve)
 app.command()(convert)
 app.command()(assemble)
 

@@ -11,19 +11,18 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import JSONResponse
 
 from annotation_tools.assist.assistant import Assistant, BrushControl, BusyError, brush_control
 from annotation_tools.labelstudio.client import LabelStudioError
 from earthreason.errors import DataFormatError, EarthReasonError
+from earthreason.web.guards import KnownHosts, hosts_of
 
 LARGEST_BODY = 64 * 2**20
 """Largest request, bytes; tasks come with their brush masks as lists of numbers."""
 MOST_TASKS = 100
 """Largest number of tasks in a request, Label Studio's own batch size."""
 _LOG = logging.getLogger(__name__)
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class _RequestError(EarthReasonError):
@@ -43,7 +42,7 @@ def create_app(assistant: Assistant, key: str | None = None, hosts: Sequence[str
         hosts: accepted host names; they guard against other sites whose name resolves to this machine.
     """
     app = FastAPI(title="EarthReason assist", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app.add_middleware(KnownHosts, hosts=hosts)
 
     @app.exception_handler(EarthReasonError)
     async def refuse(request: Request, error: EarthReasonError) -> JSONResponse:
@@ -95,8 +94,7 @@ def serve(assistant: Assistant, host: str, port: int, key: str | None) -> None:
     """Serve until interrupted."""
     import uvicorn
 
-    hosts = LOOPBACK if host in LOOPBACK else ("*",)
-    uvicorn.run(create_app(assistant, key, hosts), host=host, port=port, log_level="warning", access_log=False)
+    uvicorn.run(create_app(assistant, key, hosts_of(host)), host=host, port=port, log_level="warning", access_log=False)
 
 
 def _answer(

@@ -10,8 +10,7 @@ from annotation_tools.review.app import create_app
 from annotation_tools.review.large import share_memory
 from annotation_tools.review.roles import Roles
 from annotation_tools.review.store import ReviewStore
-
-_LOOPBACK = ("127.0.0.1", "localhost")
+from earthreason.web.guards import hosts_of
 
 
 def serve(store: ReviewStore, host: str, port: int, roles: Roles) -> None:
@@ -24,5 +23,4 @@ def serve_app(make: Callable[[Sequence[str]], FastAPI], host: str, port: int) ->
     import uvicorn
 
     share_memory()
-    hosts = _LOOPBACK if host in _LOOPBACK else ("*",)
-    uvicorn.run(make(hosts), host=host, port=port, log_level="warning", access_log=False)
+    uvicorn.run(make(hosts_of(host)), host=host, port=port, log_level="warning", access_log=False)

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.exceptions import HTTPException
 
 from annotation_tools.review.database import ConflictError, OtherReviewError
 from annotation_tools.review.large import Box
 from earthreason.errors import EarthReasonError
+from earthreason.web.guards import content_policy, guard_pages, tell_faults_as_json
 
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+_POLICY = content_policy(images=["data:"])
 
 
 def make_app(title: str, hosts: Sequence[str]) -> FastAPI:
@@ -31,33 +25,14 @@ def make_app(title: str, hosts: Sequence[str]) -> FastAPI:
         hosts: accepted host names; they guard against other sites whose name resolves to this machine.
     """
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
-
-    @app.middleware("http")
-    async def protect(request: Request, call_next: Any) -> Response:
-        origin = request.headers.get("origin")
-        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-            return JSONResponse({"error": "the request came from a page at another address"}, 403)
-        response: Response = await call_next(request)
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
+    guard_pages(app, hosts, _POLICY)
+    tell_faults_as_json(app)
 
     @app.exception_handler(EarthReasonError)
     async def refuse(_: Request, error: EarthReasonError) -> JSONResponse:
         body = {"error": str(error), "other_review": isinstance(error, OtherReviewError)}
         status = 409 if isinstance(error, ConflictError) else 403 if isinstance(error, PermissionError) else 404
         return JSONResponse(body, status)
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        return JSONResponse({"error": f"{first['loc'][-1]}: {first['msg']}"}, 422)
-
-    @app.exception_handler(HTTPException)
-    async def fail(_: Request, error: HTTPException) -> JSONResponse:
-        return JSONResponse({"error": str(error.detail)}, error.status_code)
 
     return app
 

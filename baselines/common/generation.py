@@ -69,25 +69,23 @@ def write_reply(model: Any, ids: Tensor, image: Any, stops: Callable[[list[int]]
 
 @torch.inference_mode()
 def write_masks(
-    model: PromptedModel, processor: Processor, pixels: Tensor, rows: Tensor, text: Mapping[str, Tensor]
+    model: PromptedModel, processor: Processor, image: Any, text: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor | None, list[str]]:
     """Let a model write its replies, one after another, and make the masks from the mask tokens in them.
 
     Args:
         model: model on its device.
         processor: processor of the model.
-        pixels: (images, 3, S, S) uint8 pixels, each image once.
-        rows: (questions,) int64, index of each question's image.
+        image: features of each question's image, from the model's `encode_image` and `select`.
         text: result of the processor's `pad`, with forced replies, which are taken out again.
 
     Returns:
         Mask logits (questions, h, w) and presence logits (questions,), or None without a no-target head; both are
         `NOWHERE` where a mask token is missing. And the replies.
     """
-    image = model.encode_image(pixels.to(model.device)).select(rows.to(model.device))
     ends, wanted = {processor.tokenizer.eos_token_id}, set(processor.token_ids)
     replies = []
-    for row in range(len(rows)):
+    for row in range(len(text["input_ids"])):
         # What the model learns to write is left out.
         given = text["attention_mask"][row].bool() & (text["labels"][row] == IGNORE)
         own = image.select(torch.tensor([row], device=model.device))

@@ -6,8 +6,9 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -17,23 +18,22 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 
 from baselines.checkpoints import locate_checkpoint, shipped_checkpoints
+from baselines.common.asking import BatchedModel, M
 from baselines.common.devices import DTYPES, find_device
-from baselines.common.generation import REPLY_MODES, known_reply, write_masks
+from baselines.common.generation import REPLY_MODES
 from baselines.common.modeling import ReasoningModel
-from baselines.common.processes import picture_threads, prefetch
 from baselines.common.processing import Processor
-from baselines.common.prompt import TASKS, Task
 from baselines.common.quantised import load_quantised
+from baselines.common.resolution import known_range
 from baselines.registry import PredictorOptions
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError
+from earthreason.geo.model import TileScores
 from earthreason.torch import canvas_logits, restore_logits
 from earthreason.types import Answer
 
 logger = logging.getLogger("earthreason.baselines")
 NO_TARGET_THRESHOLD = 0.5
 """Threshold of models without a calibrated one."""
-Output = tuple[Tensor, Tensor | None, str | None]
-"""Mask logits (S/4, S/4), presence logit, and reply of one question."""
 
 
 @dataclass(frozen=True)
@@ -52,25 +52,7 @@ class Segmentation:
     answer: str | None = None
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Model inputs of some questions, on the CPU.
-
-    Attributes:
-        pixels: (images, 3, S, S) uint8, each image once.
-        rows: (questions,) int64, index of each question's image.
-        text: result of the processor's `pad`.
-    """
-
-    pixels: Tensor
-    rows: Tensor
-    text: dict[str, Tensor]
-
-
-M = TypeVar("M", bound=ReasoningModel)
-
-
-class MaskPredictor(Generic[M]):
+class MaskPredictor(BatchedModel[M]):
     """A model and its processor as a Predictor. Each model has a subclass that names its classes.
 
     Attributes:
@@ -113,17 +95,15 @@ class MaskPredictor(Generic[M]):
             EarthReasonError: the threshold is not between 0 and 1, the task or kind of reply is unknown, or the model
                 writes no mask tokens.
         """
-        self.model: M = model.eval()
-        self.processor, self.task = processor, known_task(task or getattr(model.config, "task", None) or TASKS[0])
-        model.config.task = self.task  # PSALM merges masks by it
-        self.batch_size, self.on_canvas, self.min_area = batch_size, on_canvas, min_area
+        super().__init__(model, processor, batch_size, task, compiled, reply)
+        self.name = str(model.config.model_type)
+        self.tile_side = processor.image_size
+        self.ground_resolution = known_range(getattr(model.config, "ground_resolution", None))
+        self.on_canvas, self.min_area = on_canvas, min_area
         calibrated = getattr(model.config, "no_target_threshold", NO_TARGET_THRESHOLD)
         self.no_target_threshold: float = calibrated if no_target_threshold is None else no_target_threshold
         if not 0 <= self.no_target_threshold <= 1:
             raise EarthReasonError(f"no-target threshold {self.no_target_threshold}: must be between 0 and 1")
-        self.reply = known_reply(reply, model, compiled)
-        self.compiled = compiled
-        self._ask = torch.compile(self._ask_plainly) if compiled else self._ask_plainly
 
     @classmethod
     def from_pretrained(
@@ -234,28 +214,22 @@ class MaskPredictor(Generic[M]):
             for (logits, presence, text), image in zip(output, images, strict=True)
         ]
 
-    def logits(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Yield mask logits (S/4, S/4) and presence logit of each image and question, on the model's device.
+    def score_tiles(self, tiles: Sequence[np.ndarray], questions: Sequence[str]) -> Iterator[TileScores]:
+        """Yield the scores of every tile, (height, width, 3) uint8, for all questions; each tile is encoded once.
 
         Raises:
-            EarthReasonError: the numbers differ, a question or image is unusable, or a single image exceeds memory.
+            EarthReasonError: a question is unusable, or one tile exceeds the memory of the device.
         """
-        return ((logits, presence) for logits, presence, _ in self._outputs(images, questions))
-
-    def _outputs(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Iterator[Output]:
-        if len(images) != len(questions):
-            raise EarthReasonError(f"{len(images)} images but {len(questions)} questions; give one question per image")
-        size = self.batch_size
-        parts = [slice(start, start + size) for start in range(0, len(images), size)]
-        threads = picture_threads()
-        prepared = prefetch(lambda part: self._prepare(images[part], questions[part]), parts, 2 * threads, threads)
-        before: list[Output] = []
-        for part, batch in zip(parts, prepared, strict=True):
-            # The device computes this batch while the caller turns the previous logits into masks.
-            output = self._forward_or_halve(images[part], questions[part], batch)
-            yield from before
-            before = output
-        yield from before
+        count = len(questions)
+        found = self._outputs([tile for tile in tiles for _ in questions], [*questions] * len(tiles), count)
+        side = self.processor.image_size
+        for tile in tiles:
+            logits, scores = np.empty((count, *tile.shape[:2]), np.float32), np.empty(count, np.float32)
+            for number, (coarse, presence, _) in enumerate(islice(found, count)):
+                with torch.inference_mode():
+                    restored = restore_logits(coarse, side, *tile.shape[:2])
+                    logits[number], scores[number] = restored.cpu().numpy(), no_target_score(restored, presence)
+            yield TileScores(logits, scores)
 
     def segment_tiled(self, image: Image.Image, question: str, tile: int, overlap: float = 0.25) -> Segmentation:
         """Answer a question about a large image in tiles, blending the logits where tiles overlap.
@@ -283,53 +257,6 @@ class MaskPredictor(Generic[M]):
             seen += [] if presence is None else [presence]
         return self._decide(total / weight, torch.stack(seen).max() if seen else None)
 
-    def _prepare(self, images: Sequence[Image.Image], questions: Sequence[str]) -> Batch:
-        prompts = [self.processor.prompt(question, self.task) for question in questions]
-        unique = {id(image): image for image in images}  # several questions about one image share its features
-        row_of = {key: row for row, key in enumerate(unique)}
-        pixels = self.processor.pixels(list(unique.values()))
-        if self.model.device.type == "cuda":
-            pixels = pixels.pin_memory()
-        return Batch(pixels, torch.tensor([row_of[id(image)] for image in images]), self.processor.pad(prompts))
-
-    def _forward_or_halve(self, images: Sequence[Image.Image], questions: Sequence[str], batch: Batch) -> list[Output]:
-        if len(images) > self.batch_size:  # an earlier batch of this call ran out of memory
-            return list(self._outputs(images, questions))
-        try:
-            logits, presence, texts = self._forward(batch)
-            return list(zip(logits, [None] * len(logits) if presence is None else presence, texts, strict=True))
-        except torch.OutOfMemoryError:
-            if len(images) == 1:
-                remedy = "try --dtype bfloat16, or another --device"
-                raise EarthReasonError(f"one image does not fit in the device's memory; {remedy}") from None
-            self.batch_size = max(1, len(images) // 2)
-            logger.warning("out of memory; continuing with batches of %d", self.batch_size)
-        # Outside the handler, whose traceback holds the tensors of the failed batch.
-        torch.cuda.empty_cache()
-        return list(self._outputs(images, questions))
-
-    @torch.inference_mode()
-    def _forward(self, batch: Batch) -> tuple[Tensor, Tensor | None, Sequence[str | None]]:
-        if self.reply == "generated":
-            return write_masks(cast(Any, self.model), self.processor, batch.pixels, batch.rows, batch.text)
-        device = self.model.device
-        rows = batch.rows.to(device) if len(batch.pixels) < len(batch.rows) else None
-        names = ("input_ids", "attention_mask", "question_mask")
-        text = {name: batch.text[name].to(device, non_blocking=True) for name in names}
-        if self.compiled:
-            for tensor in text.values():
-                torch._dynamo.maybe_mark_dynamic(tensor, 1)  # compile once for texts of any length
-        logits, presence = self._ask(batch.pixels.to(device, non_blocking=True), rows, text)
-        return logits, presence, [None] * len(logits)
-
-    def _ask_plainly(
-        self, pixels: Tensor, rows: Tensor | None, text: dict[str, Tensor]
-    ) -> tuple[Tensor, Tensor | None]:
-        model = cast(Any, self.model)
-        features = model.encode_image(pixels)
-        output = model(image=features if rows is None else features.select(rows), **text)
-        return output.mask_logits, output.presence_logits
-
     def _finish(self, logits: Tensor, presence: Tensor | None, image: Image.Image) -> Segmentation:
         side = self.processor.image_size
         with torch.inference_mode():
@@ -341,20 +268,14 @@ class MaskPredictor(Generic[M]):
 
     def _decide(self, logits: Tensor, presence: Tensor | None) -> Segmentation:
         mask = (logits > 0).cpu().numpy()
-        score = 1 - float((logits.max() if presence is None else presence).sigmoid())
+        score = no_target_score(logits, presence)
         kept = mask.sum() >= max(1, self.min_area) and score <= self.no_target_threshold
         return Segmentation(mask if kept else None, score)
 
 
-def known_task(name: str) -> Task:
-    """Return the task of a name.
-
-    Raises:
-        UnknownNameError: there is no such task.
-    """
-    if name not in TASKS:
-        raise UnknownNameError("task", name, TASKS)
-    return name
+def no_target_score(logits: Tensor, presence: Tensor | None) -> float:
+    """Return 1 - the presence probability or, for a model without a no-target head, 1 - that of the likeliest pixel."""
+    return 1 - float((logits.max() if presence is None else presence).sigmoid())
 
 
 def tile_boxes(height: int, width: int, tile: int, overlap: float) -> list[tuple[int, int]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -17,7 +18,7 @@ from baselines.common.weights import tokenizer_reason
 from baselines.common.wording import Wording, ask, teach
 from earthreason.errors import EarthReasonError
 from earthreason.masks.grids import Grid
-from earthreason.torch import letterbox_image
+from earthreason.torch import letterbox_pixels, rgb_tensor
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -130,10 +131,17 @@ class Processor(ABC):
         """Tokenize a text without special tokens; control tokens in it stay text."""
         return plain_ids(self.tokenizer, text)
 
-    def pixels(self, images: Sequence[Image.Image]) -> Tensor:
-        """Letterbox images to (B, 3, S, S) uint8, with a fourth channel if the model's padding is marked."""
+    def pixels(self, images: Sequence[Image.Image | np.ndarray]) -> Tensor:
+        """Letterbox images, or their pixels (H, W, 3) uint8, to (B, 3, S, S) uint8.
+
+        There is a fourth channel if the model's padding is marked.
+        """
+        read = [
+            torch.from_numpy(np.array(each)).permute(2, 0, 1) if isinstance(each, np.ndarray) else rgb_tensor(each)
+            for each in images
+        ]
         side = self.image_size
-        return torch.stack([self.mark_padding(letterbox_image(i, side), i.height, i.width) for i in images])
+        return torch.stack([self.mark_padding(letterbox_pixels(each, side), *each.shape[1:]) for each in read])
 
     def mark_padding(self, canvas: Tensor, height: int, width: int) -> Tensor:
         """Return the canvas (3, S, S) of a (height, width) image, as it is or with a channel that marks its padding."""

@@ -17,6 +17,8 @@ from starlette.routing import compile_path
 
 import earthreason
 from earthreason.errors import EarthReasonError, describe_validation_error
+from earthreason.web.bodies import ExplainsLimits, ImpatientWithBodies
+from earthreason.web.guards import SafeHeaders
 from leaderboard.availability import UnavailableError, cause_of
 from leaderboard.database import Database
 from leaderboard.logs import say
@@ -39,7 +41,7 @@ from leaderboard.web import (
 )
 from leaderboard.web.cache import Board
 from leaderboard.web.errors import status_of
-from leaderboard.web.guard import ExplainsLimits, Guesses, ImpatientWithBodies, RequestLog, SafeHeaders
+from leaderboard.web.guard import HEADERS, Guesses, RequestLog
 from leaderboard.web.limits import Budgets, Drawing, TooManyError
 from leaderboard.web.methods import HeadLikeGet, OpenToScripts, Tagged
 from leaderboard.web.packing import PackedAsAsked
@@ -90,7 +92,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.add_middleware(OpenToScripts)
     app.add_middleware(HeadLikeGet)
     app.add_middleware(RequestLog, broken=_broken, hash_addresses=settings.hash_addresses)
-    app.add_middleware(SafeHeaders)
+    app.add_middleware(SafeHeaders, headers=HEADERS)
     _add_fault_handlers(app)
     return app
 

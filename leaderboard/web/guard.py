@@ -1,57 +1,23 @@
-"""Middleware for every request: security headers, logging, and limits on slow clients and token guesses."""
+"""What the board asks of every request: its security headers, its log, and a limit on wrong tokens."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 
+from earthreason.web.asgi import App, Message, Receive, Scope, Send
+from earthreason.web.guards import content_policy, safe_headers
 from leaderboard.logs import log, say
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-CONTENT_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": CONTENT_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
-
-
-class SafeHeaders:
-    """Adds the security headers to every answer."""
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+CONTENT_POLICY = content_policy()
+HEADERS = safe_headers(CONTENT_POLICY, referrer="same-origin")
 
 
 class RequestLog:
@@ -93,71 +59,6 @@ class RequestLog:
         milliseconds = round(1000 * (time.perf_counter() - began), 1)
         facts = {"method": scope["method"], "path": scope["path"], "status": status, "milliseconds": milliseconds}
         say("request", level, **facts, client=self._client(scope))
-
-
-class BodyTooSlowError(TimeoutError):
-    """A body arrives too slowly."""
-
-
-class ImpatientWithBodies:
-    """Ends a request whose body arrives at less than `rate` bytes per second after `grace` seconds."""
-
-    def __init__(self, app: App, grace: float, rate: int) -> None:
-        self.app, self.grace, self.rate = app, grace, rate
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        began, received, complete, answered = time.monotonic(), 0, False, False
-
-        async def receive_in_time() -> Message:
-            nonlocal received, complete
-            if complete:
-                return await receive()
-            left = self.grace + received / self.rate - (time.monotonic() - began)
-            try:
-                message = await asyncio.wait_for(receive(), max(left, 0))
-            except TimeoutError:
-                raise BodyTooSlowError from None
-            received += len(message.get("body", b""))
-            complete = not message.get("more_body", False)
-            return message
-
-        async def watched_send(message: Message) -> None:
-            nonlocal answered
-            answered = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive_in_time, watched_send)
-        except BodyTooSlowError:
-            if not answered:
-                body = b'{"error": "the request arrived too slowly"}'
-                headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-                await send({"type": "http.response.start", "status": 408, "headers": headers})
-                await send({"type": "http.response.body", "body": body})
-
-
-class ExplainsLimits:
-    """Replaces the bare words with which the framework refuses a body that is too large."""
-
-    def __init__(self, app: App, too_large: Callable[[Request], Response]) -> None:
-        self.app, self.too_large = app, too_large
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = False
-
-        async def explaining_send(message: Message) -> None:
-            nonlocal refused
-            if message["type"] == "http.response.start" and message["status"] == 413:
-                refused = dict(message["headers"]).get(b"content-type", b"").startswith(b"text/plain")
-                if refused:
-                    await self.too_large(Request(scope))(scope, receive, send)
-            if not refused:
-                await send(message)
-
-        await self.app(scope, receive, explaining_send)
 
 
 class Guesses:

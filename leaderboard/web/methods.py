@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 
+from earthreason.web.asgi import App, Message, Receive, Scope, Send
 from leaderboard.web.cache import matches, tag_of
-from leaderboard.web.guard import App, Message, Receive, Scope, Send
 
 
 class _AnsweredError(Exception):

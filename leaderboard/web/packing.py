@@ -8,7 +8,7 @@ import brotli
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 
-from leaderboard.web.guard import App, Message, Receive, Scope, Send
+from earthreason.web.asgi import App, Message, Receive, Scope, Send
 
 _GZIP_LEVEL, _BROTLI_QUALITY = 6, 5
 _SMALLEST = 500

@@ -1,0 +1,38 @@
+"""What the calls of the API share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from baselines.serve.jobs import JobQueue
+from baselines.serve.metrics import Measures
+from baselines.serve.results import Results
+from baselines.serve.samples import Samples
+from baselines.serve.scenes import Scenes
+from baselines.serve.settings import Settings
+from earthreason.geo.model import TileModel
+
+
+@dataclass(frozen=True)
+class State:
+    """What the calls of the API share."""
+
+    settings: Settings
+    model: TileModel
+    scenes: Scenes
+    samples: Samples
+    results: Results
+    jobs: JobQueue
+    measures: Measures
+
+
+def get_state(request: Request) -> State:
+    """Return the state of the application that a request reached."""
+    state: State = request.app.state.serve
+    return state
+
+
+Shared = Annotated[State, Depends(get_state)]
