@@ -95,7 +95,8 @@ export class Answers {
     });
     parts.push(make("label", { className: "opacity" }, "Opacity", opacity));
     const wrong = make("p", { className: "fault", role: "alert", tabIndex: -1, hidden: true });
-    const buttons = FILES.filter(([kind]) => answer.links[kind]).map(([kind, label, suffix]) => make("button", {
+    // GeoJSON holds longitudes and latitudes, which a plain picture has not.
+    const buttons = FILES.filter(([kind]) => answer.links[kind] && (kind !== "geojson" || result.bounds)).map(([kind, label, suffix]) => make("button", {
       type: "button", className: "plain small", onclick: () => this.#download(answer.links[kind], `${nameOf(answer.question)}.${suffix}`, wrong),
       "aria-label": `Download ${label} (${suffix}) of answer ${place + 1}`,
     }, label));

@@ -55,8 +55,8 @@ export function curlOf({ source, questions, area, task }, threshold) {
   return lines.join(" \\\n  ");
 }
 
-// The address of a result at a threshold.
-export const at = (link, threshold) => `${link}${link.includes("?") ? "&" : "?"}threshold=${threshold}`;
+// The address of a result at a threshold, in place of the one it was asked with.
+export const at = (link, threshold) => `${link.split("?")[0]}?threshold=${threshold}`;
 
 // Hand a file to the browser's downloads.
 export function save(content, name) {

@@ -72,7 +72,7 @@ def probability_of(question: str) -> np.ndarray:
 
 def answer_to(number: int, question: str, area: bool) -> dict:
     links = {
-        kind: f"results/r1/{number}/{name}"
+        kind: f"/results/r1/{number}/{name}" + ("" if kind == "probability" else "?threshold=0.5")
         for kind, name in {
             "mask": "mask.png",
             "probability": "probability.png",
@@ -82,7 +82,7 @@ def answer_to(number: int, question: str, area: bool) -> dict:
         }.items()
     }
     if area:
-        links["map"] = f"results/r1/{number}/map.png"
+        links["map"] = f"/results/r1/{number}/map.png"
     found = "nothing" not in question
     return {
         "question": question,

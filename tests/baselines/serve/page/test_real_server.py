@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.baselines.serve.page.walks import Walk, near
 
@@ -66,9 +67,10 @@ def test_an_upload_is_answered_and_downloaded(walk):
     assert walk.facts()["Marked"] == "1 region, 16.7 % of the picture"  # 32 * 32 of 64 * 96
     assert "Nothing here answers this question." in walk.page.locator("#answers > li").nth(1).inner_text()
     with walk.page.expect_download() as awaited:
-        walk.page.get_by_role("button", name="Download GeoJSON (geojson) of answer 1").click()
-    layer = json.loads(awaited.value.path().read_text())
-    assert [feature["properties"]["question"] for feature in layer["features"]] == ["Where is red?"]
+        walk.page.get_by_role("button", name="Download Mask (png) of answer 1").click()
+    expected = np.zeros((64, 96), bool)
+    expected[8:40, 8:40] = True
+    np.testing.assert_array_equal(np.asarray(Image.open(awaited.value.path())) > 0, expected)
 
 
 def test_a_sample_has_questions_to_click(walk):
@@ -96,3 +98,10 @@ def test_a_geotiff_is_a_map_with_its_mask_in_place(walk):
     expected, _ = Geod(ellps="WGS84").polygon_area_perimeter(*corners_of_box())
     told = float(walk.facts()["Area"].split(" m²")[0].replace(",", ""))
     assert told == pytest.approx(abs(expected), rel=1e-4)
+    with walk.page.expect_download() as awaited:
+        walk.page.get_by_role("button", name="Download GeoJSON (geojson) of answer 1").click()
+    layer = json.loads(awaited.value.path().read_text())
+    assert [feature["properties"]["question"] for feature in layer["features"]] == ["Where is red?"]
+    corners = np.array(layer["features"][0]["geometry"]["coordinates"][0])[:4]
+    expected = np.column_stack(corners_of_box())
+    np.testing.assert_allclose(corners[np.lexsort(corners.T)], expected[np.lexsort(expected.T)], atol=1e-6)

@@ -205,11 +205,15 @@ def test_waiting_shows_the_queue_and_can_be_cancelled(walk):
 
 
 @pytest.mark.parametrize(
-    ("label", "name"),
-    [("Mask (png)", "mask.png"), ("GeoJSON (geojson)", "answer.geojson"), ("GeoTIFF (tif)", "answer.tif")],
+    ("picture", "label", "name"),
+    [
+        ("Two blocks", "Mask (png)", "mask.png"),
+        ("town.tif", "GeoJSON (geojson)", "answer.geojson"),
+        ("Two blocks", "GeoTIFF (tif)", "answer.tif"),
+    ],
 )
-def test_downloads_use_the_threshold_of_the_slider(walk, label, name):
-    walk.take()
+def test_downloads_use_the_threshold_of_the_slider(walk, picture, label, name):
+    walk.take(picture)
     walk.ask("Where is the left block?")
     walk.answered()
     walk.page.get_by_label("Threshold").fill("0.3")
@@ -221,6 +225,14 @@ def test_downloads_use_the_threshold_of_the_slider(walk, label, name):
         assert np.count_nonzero(np.asarray(Image.open(io.BytesIO(content)))) == 2 * 32 * 32
     else:
         assert content == f"{name} at 0.3 of Where is the left block?".encode()
+
+
+def test_a_picture_without_coordinates_has_no_geojson(walk):
+    walk.take()
+    walk.ask("Where is the left block?")
+    walk.answered()
+    labels = walk.page.get_by_role("group", name="Downloads of answer 1").get_by_role("button").all_inner_texts()
+    assert labels == ["Mask", "Overlay", "GeoTIFF"]
 
 
 def test_an_expired_result_is_said_at_its_buttons_and_earlier_answers_show_again(walk):
