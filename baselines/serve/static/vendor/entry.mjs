@@ -1,0 +1,20 @@
+// What the page uses of OpenLayers; README.md says how ol.js is made from it.
+export { default as Feature } from "ol/Feature.js";
+export { default as Map } from "ol/Map.js";
+export { default as View } from "ol/View.js";
+export { default as ScaleLine } from "ol/control/ScaleLine.js";
+export { default as Zoom } from "ol/control/Zoom.js";
+export { noModifierKeys, primaryAction } from "ol/events/condition.js";
+export { default as DragBox } from "ol/interaction/DragBox.js";
+export { defaults as defaultInteractions } from "ol/interaction/defaults.js";
+export { fromExtent } from "ol/geom/Polygon.js";
+export { default as ImageLayer } from "ol/layer/Image.js";
+export { default as TileLayer } from "ol/layer/Tile.js";
+export { default as VectorLayer } from "ol/layer/Vector.js";
+export { default as Projection } from "ol/proj/Projection.js";
+export { transformExtent } from "ol/proj.js";
+export { default as ImageCanvasSource } from "ol/source/ImageCanvas.js";
+export { default as VectorSource } from "ol/source/Vector.js";
+export { default as XYZ } from "ol/source/XYZ.js";
+export { default as Stroke } from "ol/style/Stroke.js";
+export { default as Style } from "ol/style/Style.js";
