@@ -11,13 +11,15 @@ from earthreason.errors import EarthReasonError
 from earthreason.geo.grid import GeoGrid
 
 if TYPE_CHECKING:
-    from pyproj import CRS
-    from pyproj.crs import Ellipsoid
+    from pyproj import CRS, Geod
 
 WGS84 = "OGC:CRS84"
 """Longitude and latitude in degrees, in this order."""
 _LONGEST_EDGE = 1_000.0
 """Metres of an edge before it gets more corners, because a straight line of one CRS is bent in another."""
+_LONGEST_MEASURED = 200.0
+"""The same, for areas."""
+_RADIUS = 6_371_000.0
 _EDGES_PER_EXTENT = 1_000
 """An edge need not be shorter than this part of its polygon."""
 _CHUNK = 10_000
@@ -26,6 +28,9 @@ _CHUNK = 10_000
 def geodesic_areas(polygons: np.ndarray, crs: str | None) -> np.ndarray | None:
     """Return (n,) float64 areas in square metres on the ellipsoid of the CRS; None if the CRS has no ellipsoid.
 
+    Small polygons are measured in the ellipsoid's cylindrical equal-area projection. Geodesics, which measure the wide
+    ones and those at the poles and the antimeridian, are a hundred times slower, and round areas to 0.00001 m².
+
     Args:
         polygons: (n,) shapely polygons in the CRS. Their edges are straight lines in this CRS.
         crs: CRS as WKT.
@@ -33,18 +38,18 @@ def geodesic_areas(polygons: np.ndarray, crs: str | None) -> np.ndarray | None:
     import shapely
 
     globe = _Globe.of(crs)
-    if globe is None:
+    if globe is None or crs is None:
         return None
     areas = np.zeros(len(polygons))
     for begin in range(0, len(polygons), _CHUNK):
-        rings, owner = shapely.get_rings(densify(polygons[begin : begin + _CHUNK], crs), return_index=True)
-        outer = np.diff(owner, prepend=-1) > 0
-        points = globe.degrees(shapely.get_coordinates(rings))
-        stops = np.cumsum(shapely.get_num_coordinates(rings))
-        for ring, stop in enumerate(stops):
-            here = points[stop - shapely.get_num_coordinates(rings[ring]) : stop]
-            area = abs(globe.geod.polygon_area_perimeter(here[:, 0], here[:, 1])[0])
-            areas[begin + owner[ring]] += area if outer[ring] else -area
+        here = areas[begin : begin + _CHUNK]
+        chunk = shapely.transform(densify(polygons[begin : begin + _CHUNK], crs, _LONGEST_MEASURED), globe.degrees)
+        west, south, east, north = shapely.bounds(chunk).T
+        flat = (east - west < 1) & (south > -89) & (north < 89)
+        here[flat] = shapely.area(shapely.transform(chunk[flat], globe.equal_area))
+        here[~flat] = [
+            abs(globe.geod.geometry_area_perimeter(polygon)[0]) for polygon in shapely.orient_polygons(chunk[~flat])
+        ]
     return areas
 
 
@@ -65,17 +70,17 @@ def ground_pixel_size(grid: GeoGrid) -> tuple[float, float] | None:
     return (across, down) if across > 0 and down > 0 else None
 
 
-def densify(polygons: np.ndarray, crs: str | None) -> np.ndarray:
-    """Return polygons with corners added on edges longer than a kilometre, or a thousandth of the polygon."""
+def densify(polygons: np.ndarray, crs: str, metres: float) -> np.ndarray:
+    """Return polygons with corners added on edges that are longer than asked, and than a thousandth of the polygon."""
     import shapely
     from pyproj import CRS
 
     if not len(polygons):
         return polygons
     axis = CRS.from_user_input(crs).axis_info[0]
-    longest = _LONGEST_EDGE / (axis.unit_conversion_factor or 1.0)
+    longest = metres / (axis.unit_conversion_factor or 1.0)
     if axis.unit_conversion_factor and CRS.from_user_input(crs).is_geographic:
-        longest = math.radians(0.01) / axis.unit_conversion_factor
+        longest = metres / _RADIUS / axis.unit_conversion_factor
     left, bottom, right, top = shapely.bounds(polygons).T
     return shapely.segmentize(polygons, np.maximum(longest, np.hypot(right - left, top - bottom) / _EDGES_PER_EXTENT))
 
@@ -99,7 +104,7 @@ def transform_polygons(polygons: np.ndarray, source: str, target: str) -> np.nda
         transformer = Transformer.from_crs(source, target, always_xy=True)
     except ProjError as error:
         raise EarthReasonError(f"cannot transform the polygons to {target[:60]!r}: {error}") from error
-    dense = densify(polygons, source)
+    dense = densify(polygons, source, _LONGEST_EDGE)
     moved = shapely.transform(dense, lambda points: np.stack(transformer.transform(*points.T), axis=1))
     if not np.isfinite(shapely.get_coordinates(moved)).all():
         raise EarthReasonError(f"some polygons lie outside the area of {target[:60]!r}; choose another CRS")
@@ -160,16 +165,16 @@ def _unwrap(ring: np.ndarray) -> np.ndarray:
 class _Globe:
     """The geographic CRS below a CRS."""
 
-    def __init__(self, crs: CRS, geographic: CRS, ellipsoid: Ellipsoid) -> None:
-        from pyproj import Geod, Transformer
+    def __init__(self, crs: CRS, geographic: CRS, geod: Geod) -> None:
+        from pyproj import Transformer
 
-        self.geod = Geod(a=ellipsoid.semi_major_metre, b=ellipsoid.semi_minor_metre)
+        self.geod = geod
         self._transformer = Transformer.from_crs(crs, geographic, always_xy=True)
         self._degrees = math.degrees(geographic.axis_info[0].unit_conversion_factor)
 
     @classmethod
     def of(cls, crs: str | None) -> _Globe | None:
-        from pyproj import CRS
+        from pyproj import CRS, Geod
         from pyproj.exceptions import ProjError
 
         if crs is None:
@@ -177,12 +182,22 @@ class _Globe:
         try:
             flat = CRS.from_user_input(crs).to_2d()
             geographic = flat.geodetic_crs
-            if geographic is None or geographic.ellipsoid is None or not (flat.is_geographic or flat.is_projected):
+            if geographic is None or not (flat.is_geographic or flat.is_projected):
                 return None
-            return cls(flat, geographic.to_2d(), geographic.ellipsoid)
+            return cls(flat, geographic.to_2d(), geographic.get_geod() or Geod(ellps="WGS84"))
         except ProjError:
             return None
 
     def degrees(self, points: np.ndarray) -> np.ndarray:
         """Return (n, 2) longitudes and latitudes in degrees of (n, 2) points."""
         return np.stack(self._transformer.transform(*points.T), axis=1) * self._degrees
+
+    def equal_area(self, points: np.ndarray) -> np.ndarray:
+        """Return (n, 2) metres in the cylindrical equal-area projection of (n, 2) degrees."""
+        eccentricity = math.sqrt(self.geod.es)
+        sine = np.sin(np.radians(points[:, 1]))
+        x = self.geod.a * np.radians(points[:, 0])
+        if eccentricity == 0:
+            return np.stack([x, self.geod.a * sine], axis=1)
+        bent = sine / (1 - self.geod.es * sine**2) + np.arctanh(eccentricity * sine) / eccentricity
+        return np.stack([x, self.geod.a * (1 - self.geod.es) / 2 * bent], axis=1)

@@ -89,17 +89,19 @@ def find_regions(raster: AnswerRaster) -> Outlines:
     import rasterio
     from rasterio.errors import RasterioError
 
-    with tempfile.TemporaryDirectory(prefix="earthreason-") as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        path = Path(folder) / "mask.tif"
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix="earthreason-") as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+            path = Path(folder) / "mask.tif"
             components = _write_mask(path, raster)
             polygons = _trace(path)
-        except (RasterioError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise EarthReasonError(
-                f"cannot write a temporary mask in {folder} ({reason}); free space there or set TMPDIR"
-            ) from error
+    except EarthReasonError:  # some are OSErrors too
+        raise
+    except (RasterioError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise EarthReasonError(
+            f"cannot write a temporary mask ({reason}); free space in {tempfile.gettempdir()} or set TMPDIR"
+        ) from error
     places = np.searchsorted(components.first, _first_pixels(polygons, raster.grid.width))
     order = np.argsort(places)
     polygons, places = polygons[order], places[order]

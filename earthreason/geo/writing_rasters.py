@@ -146,6 +146,8 @@ def _write_geotiff(
                 **options,
             )
             _check_complete(temporary)
+    except EarthReasonError:  # some are OSErrors too
+        raise
     except (RasterioError, OSError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:300]
         raise EarthReasonError(f"{path}: cannot write the {kind}: {reason}; is the disk full?") from error
