@@ -81,10 +81,7 @@ def parse_area(value: str | Path | Mapping[str, Any] | Any, grid: GeoGrid, crs: 
         EarthReasonError: the value cannot be read, is not an area, or shares no pixel with the scene.
     """
     stated = read_area(value, crs)
-    if stated.crs == "pixels":
-        shape = stated.shape
-    else:
-        shape = _in_pixels(stated, grid)
+    shape = stated.shape if stated.crs == "pixels" else _in_pixels(stated, grid)
     return _area(shape, grid, stated.place)
 
 
@@ -142,7 +139,7 @@ def _in_scene_crs(stated: StatedArea, grid: GeoGrid) -> Geometry:
         raise EarthReasonError(f"{stated.place}: the scene lies outside the domain of its CRS or of {own.name}")
     if turn is not None:  # longitudes that run on over the antimeridian
         outline[:, 0] = outline[0, 0] + (outline[:, 0] - outline[0, 0] + turn / 2) % turn - turn / 2
-    west, south, east, north = *outline.min(axis=0), *outline.max(axis=0)
+    (west, south), (east, north) = outline.min(axis=0), outline.max(axis=0)
     if turn is not None and (pole := _pole(own, target, grid, turn)):
         west, east = outline[0, 0] - turn / 2, outline[0, 0] + turn / 2
         south, north = (south, turn / 4) if pole > 0 else (-turn / 4, north)
@@ -206,8 +203,8 @@ def _all_over(grid: GeoGrid) -> np.ndarray:
     """Return (n, 2) world coordinates of points all over a grid and on its outline."""
     assert grid.transform is not None
     a, b, c, d, e, f = grid.transform
-    columns, rows = np.meshgrid(np.linspace(0, grid.width, _SIDE_POINTS), np.linspace(0, grid.height, _SIDE_POINTS))
-    columns, rows = columns.ravel(), rows.ravel()
+    across, down = np.linspace(0, grid.width, _SIDE_POINTS), np.linspace(0, grid.height, _SIDE_POINTS)
+    columns, rows = (numbers.ravel() for numbers in np.meshgrid(across, down))
     return np.stack([a * columns + b * rows + c, d * columns + e * rows + f], axis=1)
 
 
@@ -226,9 +223,8 @@ def _outside(
     west, south, east, north = bounds
     swapped = south < scene[2] and west < scene[3] and north > scene[0] and east > scene[1]
     hint = "; longitude and latitude seem to be swapped" if shape is not None and swapped else ""
-    return EarthReasonError(
-        f"{place} ({_extent(bounds)}) is outside the scene ({_extent(scene)}), as west, south, east, north {units}{hint}"
-    )
+    extents = f"({_extent(bounds)}) is outside the scene ({_extent(scene)})"
+    return EarthReasonError(f"{place} {extents}, as west, south, east, north {units}{hint}")
 
 
 def _extent(bounds: tuple[float, float, float, float]) -> str:

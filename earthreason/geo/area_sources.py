@@ -1,4 +1,4 @@
-"""Read areas of interest in every form in which people have them: boxes, windows of pixels, GeoJSON and other layers."""
+"""Read areas of interest in the forms in which people have them: boxes, windows of pixels, GeoJSON, other layers."""
 
 from __future__ import annotations
 
