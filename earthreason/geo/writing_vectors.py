@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 from xml.sax.saxutils import escape
@@ -17,6 +17,7 @@ from earthreason.files import atomic_path, refuse_folder, write_text
 from earthreason.geo.ellipsoid import geographic_polygons, is_on_earth
 from earthreason.geo.regions import QuestionSummary, Region
 from earthreason.geo.replacing import replace_together
+from earthreason.geo.texts import printable
 
 _DRIVERS = {
     ".gpkg": "GPKG",
@@ -59,6 +60,25 @@ class VectorLayer(Protocol):
         """Facts of the run."""
 
 
+@dataclass(frozen=True)
+class _PrintableLayer:
+    """A layer whose texts every format can hold."""
+
+    regions: tuple[Region, ...]
+    crs: str | None
+    summaries: tuple[QuestionSummary, ...]
+    facts: dict[str, str]
+
+    @classmethod
+    def of(cls, layer: VectorLayer) -> _PrintableLayer:
+        regions = layer.regions
+        if any(text != printable(text) for region in regions for text in (region.question, region.answer)):
+            regions = tuple(replace(r, question=printable(r.question), answer=printable(r.answer)) for r in regions)
+        summaries = (replace(s, question=printable(s.question), answer=printable(s.answer)) for s in layer.summaries)
+        facts = {printable(name): printable(value) for name, value in layer.facts.items()}
+        return cls(regions, layer.crs, tuple(summaries), facts)
+
+
 def vector_suffix(path: Path) -> str | None:
     """Return which of `VECTOR_SUFFIXES` a path has, in lower case; None if it has another."""
     name = path.name.lower()
@@ -86,6 +106,7 @@ def write_layer(path: Path, layer: VectorLayer) -> None:
         raise UnknownNameError("suffix of a layer", path.suffix, VECTOR_SUFFIXES)
     refuse_folder(path)
     refuse_unplaced(path, layer.crs)
+    layer = _PrintableLayer.of(layer)
     try:
         if suffix == ".shp":
             with replace_together(path, _SHAPEFILE_PARTS, _SHAPEFILE_INDEXES) as temporary:
@@ -94,6 +115,8 @@ def write_layer(path: Path, layer: VectorLayer) -> None:
         else:
             with atomic_path(path) as temporary:
                 _write(temporary, suffix, layer)
+    except EarthReasonError:  # some are OSErrors too
+        raise
     except OSError as error:
         raise EarthReasonError(f"{path}: cannot write the layer: {error.strerror or error}") from error
 
@@ -139,6 +162,10 @@ def _write(path: Path, suffix: str, layer: VectorLayer) -> None:
     fields = _fields(layer)
     if suffix == ".kml":
         fields = {"Name": fields["question"], "description": _balloons(layer), **fields}
+        if "model" in fields:  # in KML, a three-dimensional model; GDAL leaves out other values
+            fields["model_name"] = fields.pop("model")
+        small = not len(polygons) or fields["pixels"].max() < 1 << 31  # KML has no larger integers
+        fields["pixels"] = fields["pixels"].astype(np.int32 if small else np.float64)
     if driver == "ESRI Shapefile":
         fields = {name[:10]: _cut_texts(name, values) for name, values in fields.items()}
     parts = bool(len(polygons)) and bool((shapely.get_type_id(polygons) != shapely.GeometryType.POLYGON).any())
@@ -160,15 +187,9 @@ def _write(path: Path, suffix: str, layer: VectorLayer) -> None:
             if suffix == ".gpkg":
                 _write_questions(path, layer)
         _check_complete(path, suffix, len(polygons))
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise _unwritten(error) from error
-    except (pyogrio.errors.FeatureError, pyogrio.errors.GeometryError, RuntimeError) as error:
-        raise _unwritten(error) from error
-
-
-def _unwritten(error: Exception) -> OSError:
-    reason = " ".join(str(error).split())
-    return OSError(f"{reason[:300]}; is the disk full?")
+    except (pyogrio.errors.FeatureError, pyogrio.errors.GeometryError, RuntimeError) as error:  # most are RuntimeErrors
+        reason = " ".join(str(error).split())
+        raise OSError(f"{reason[:300]}; is the disk full?") from error
 
 
 def _check_complete(path: Path, suffix: str, count: int) -> None:
