@@ -35,8 +35,8 @@ def started(tmp_path, *options):
         yield process, found[1], log
     finally:
         if process.poll() is None:
-            process.kill()
-        process.wait()
+            process.terminate()  # so that it removes what it keeps on disk
+        process.wait(60)
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
