@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,8 +28,6 @@ OVERLAY_SIDE = 2048
 """Longer side of an overlay at most, in pixels."""
 MOST_DRAWN = 50_000_000
 """Pixels up to which an overlay is drawn from all pixels of the scene."""
-MOST_MASK = 200_000_000
-"""Pixels of a mask at most that is written as a picture."""
 _BAND = 16 << 20
 
 
@@ -58,7 +56,8 @@ class Outputs:
         Raises:
             EarthReasonError: a file is a folder or named twice, or its format does not fit the scene.
         """
-        from earthreason.geo.writing_rasters import RASTER_SUFFIXES, check_output
+        from earthreason.geo.outputs import check_output
+        from earthreason.geo.writing_rasters import GEOTIFF_SUFFIXES, refuse_png
 
         for path in self.all:
             refuse_folder(path)
@@ -66,12 +65,12 @@ class Outputs:
                 check_output(path, grid)
         if len({path.resolve() for path in self.all}) < len(self.all):
             raise EarthReasonError("two outputs have the same name; give each its own")
-        if self.mask is not None and self.mask.suffix.lower() not in (".png", *RASTER_SUFFIXES):
+        if self.mask is not None and self.mask.suffix.lower() not in (".png", *GEOTIFF_SUFFIXES):
             raise EarthReasonError(f"--mask {self.mask}: must end in .png or .tif")
-        if self.probability is not None and self.probability.suffix.lower() not in RASTER_SUFFIXES:
-            raise EarthReasonError(f"--probability {self.probability}: must end in .tif")
         if self.mask is not None and is_picture(self.mask):
-            check_mask_size(self.mask, grid)
+            refuse_png(self.mask, grid, 1)
+        if self.probability is not None and self.probability.suffix.lower() not in GEOTIFF_SUFFIXES:
+            raise EarthReasonError(f"--probability {self.probability}: must end in .tif")
 
     def needs_layer(self) -> bool:
         """Tell whether a file holds polygons."""
@@ -85,17 +84,6 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURES
 
 
-def check_mask_size(path: Path, grid: GeoGrid) -> None:
-    """Refuse a mask that is too large for a picture.
-
-    Raises:
-        EarthReasonError: it is.
-    """
-    if grid.width * grid.height > MOST_MASK:
-        size = f"{grid.width:,} x {grid.height:,}"
-        raise EarthReasonError(f"--mask {path}: {size} pixels are too many for a picture; write a .tif")
-
-
 def write_outputs(
     outputs: Outputs, scene: Scene, answers: SceneAnswers, layer: AnswerLayer | None
 ) -> list[tuple[str, int | None, Path]]:
@@ -103,7 +91,7 @@ def write_outputs(
 
     Pictures hold one question, so several questions make `NAME-1.png`, `NAME-2.png` and so on.
     """
-    from earthreason.geo.writing_rasters import RASTER_SUFFIXES, write_mask, write_probability
+    from earthreason.geo.writing_rasters import GEOTIFF_SUFFIXES, write_mask, write_probability
     from earthreason.geo.writing_vectors import write_layer
 
     written: list[tuple[str, int | None, Path]] = []
@@ -112,18 +100,15 @@ def write_outputs(
             for number, place in enumerate(numbered(path, len(answers.answers))):
                 _write_overlay(place, scene, answers, number)
                 written.append(("overlay", number, place))
-        elif path.suffix.lower() in RASTER_SUFFIXES:
+        elif path.suffix.lower() in GEOTIFF_SUFFIXES:
             write_mask(path, answers)
             written.append(("mask", None, path))
         elif layer is not None:
             write_layer(path, layer)
             written.append(("layer", None, path))
     if outputs.mask is not None and is_picture(outputs.mask):
-        check_mask_size(outputs.mask, answers.grid)
         for number, place in enumerate(numbered(outputs.mask, len(answers.answers))):
-            mask = answers.answers[number].raster.mask(answers.grid.whole)
-            with atomic_path(place) as temporary:
-                Image.fromarray(mask.astype(np.uint8) * 255).save(temporary, "PNG")
+            write_mask(place, replace(answers, answers=answers.answers[number : number + 1]))
             written.append(("mask", number, place))
     elif outputs.mask is not None:
         write_mask(outputs.mask, answers)

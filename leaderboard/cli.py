@@ -86,11 +86,11 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     """Serve the pages only; run workers separately."""
     import uvicorn
 
+    from earthreason.web.connections import PatientWithFew, allow_connections
     from leaderboard.logs import set_up_logs
     from leaderboard.private_files import write_privately
     from leaderboard.processes import close_to_others
     from leaderboard.web.app import create_app
-    from leaderboard.web.connections import PatientWithFew, allow_connections
 
     close_to_others()
     write_privately()

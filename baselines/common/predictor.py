@@ -234,32 +234,6 @@ class MaskPredictor(BatchedModel[M]):
                     logits[number], scores[number] = restored.cpu().numpy(), no_target_score(restored, presence)
             yield TileScores(logits, scores)
 
-    def segment_tiled(self, image: Image.Image, question: str, tile: int, overlap: float = 0.25) -> Segmentation:
-        """Answer a question about a large image in tiles, blending the logits where tiles overlap.
-
-        The model sees each tile alone, so ask questions about the full scene ("the largest ...") without tiles.
-
-        Args:
-            image: image of any size.
-            question: question about each tile.
-            tile: side of a tile in pixels.
-            overlap: share of a tile's side that overlaps the next tile.
-        """
-        total = torch.zeros(image.height, image.width)
-        weight = torch.zeros_like(total)
-        boxes = tile_boxes(image.height, image.width, tile, overlap)
-        crops = [image.crop((left, top, left + tile, top + tile)) for top, left in boxes]
-        seen: list[Tensor] = []
-        for (top, left), (logits, presence) in zip(boxes, self.logits(crops, [question] * len(crops)), strict=True):
-            height, width = min(tile, image.height - top), min(tile, image.width - left)
-            with torch.inference_mode():
-                restored = restore_logits(logits, self.processor.image_size, tile, tile)[:height, :width].cpu()
-            window = blend_window(tile)[:height, :width]
-            total[top : top + height, left : left + width] += restored * window
-            weight[top : top + height, left : left + width] += window
-            seen += [] if presence is None else [presence]
-        return self._decide(total / weight, torch.stack(seen).max() if seen else None)
-
     def _finish(self, logits: Tensor, presence: Tensor | None, image: Image.Image) -> Segmentation:
         side = self.processor.image_size
         with torch.inference_mode():
@@ -279,23 +253,6 @@ class MaskPredictor(BatchedModel[M]):
 def no_target_score(logits: Tensor, presence: Tensor | None) -> float:
     """Return 1 - the presence probability or, for a model without a no-target head, 1 - that of the likeliest pixel."""
     return 1 - float((logits.max() if presence is None else presence).sigmoid())
-
-
-def tile_boxes(height: int, width: int, tile: int, overlap: float) -> list[tuple[int, int]]:
-    """Return top and left of tiles that cover an image, the last ones flush with its border."""
-
-    def starts(length: int) -> list[int]:
-        last = max(0, length - tile)
-        step = max(1, round(tile * (1 - overlap)))
-        return [*range(0, last, step), last]
-
-    return [(top, left) for top in starts(height) for left in starts(width)]
-
-
-def blend_window(tile: int) -> Tensor:
-    """Return weights (tile, tile) that fall towards the border and never reach 0."""
-    ramp = torch.hann_window(tile + 2, periodic=False)[1:-1]
-    return ramp[:, None] * ramp[None, :] + 1e-3
 
 
 def find_config(checkpoint: str | Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Response
 from fastapi.concurrency import run_in_threadpool
@@ -16,9 +16,10 @@ from baselines.serve.state import Shared, State
 THRESHOLD = 0.5
 """Probability above which pixels are marked, unless a request says otherwise."""
 router = APIRouter()
-_PNG = {200: {"content": {"image/png": {}}}}
-_JPEG = {200: {"content": {"image/jpeg": {}}}}
-_TEXT = {200: {"content": {"text/plain": {}}}}
+_Responses = dict[int | str, dict[str, Any]]
+_PNG: _Responses = {200: {"content": {"image/png": {}}}}
+_JPEG: _Responses = {200: {"content": {"image/jpeg": {}}}}
+_TEXT: _Responses = {200: {"content": {"text/plain": {}}}}
 _A_DAY = "private, max-age=86400"
 _ASK_AGAIN = "private, no-cache"
 """Browsers keep the picture, but ask whether the file has changed."""

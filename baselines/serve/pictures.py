@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from baselines.serve.settings import RefusedError
 from earthreason.data.orientation import turned
@@ -120,7 +120,7 @@ def _picture_size(path: Path, name: str) -> tuple[int, int]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=_FORMATS) as image:
                 return image.height, image.width  # an EXIF turn changes neither the limit nor what is small
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise RefusedError(415, f"{name}: not a JPEG, PNG, WebP or TIFF picture") from None
     except Image.DecompressionBombError:
         raise RefusedError(413, f"{name}: the picture has too many pixels") from None

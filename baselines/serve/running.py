@@ -18,6 +18,7 @@ from baselines.serve.settings import Settings
 from earthreason.cli.ports import check_free, url_of
 from earthreason.errors import EarthReasonError
 from earthreason.geo.model import TileModel
+from earthreason.web.connections import PatientWithFew, allow_connections
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _PATIENCE = 30
@@ -117,6 +118,7 @@ def serve_app(
         EarthReasonError: the folder of scenes is missing.
     """
     app = make_app(models, settings)
+    PatientWithFew.most_connections = allow_connections()
     host, port = listening.getsockname()[:2]
     config = uvicorn.Config(
         app,
@@ -125,6 +127,7 @@ def serve_app(
         server_header=False,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=_PATIENCE,
+        http=PatientWithFew,
     )
     server = _Server(
         config, lambda: started(url_of(_EVERYWHERE.get(host, host), port)), app.state.serve.jobs.close_soon

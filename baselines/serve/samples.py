@@ -71,4 +71,6 @@ def _draw(name: str, title: str, category: str, empty_share: float) -> Sample:
     file = io.BytesIO()
     Image.fromarray(made.scene.image).save(file, "JPEG", quality=_QUALITY)
     height, width = made.scene.shape
-    return Sample(name, title, file.getvalue(), height, width, tuple(made.questions[:_SHOWN_QUESTIONS]))
+    return Sample(
+        name, title, file.getvalue(), height, width, tuple(sorted(made.questions, key=len)[:_SHOWN_QUESTIONS])
+    )

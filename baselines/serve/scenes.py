@@ -8,20 +8,23 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from baselines.serve.rendering import PREVIEW_SIDE, fit, png_of
 from baselines.serve.settings import RefusedError
-from baselines.serve.warping import Bounds, degrees, mercator_bounds, tile_area, warp, window_of
+from baselines.serve.warping import Bounds, MapArea, degrees, mercator_bounds, tile_area, warp, window_of
 from earthreason.errors import EarthReasonError
-from earthreason.geo.grid import GeoGrid
+from earthreason.geo.grid import GeoGrid, Window
 from earthreason.geo.scene import Block, Scene
 
 SUFFIXES = (".tif", ".tiff", ".jp2")
 _MOST_OPEN = 8
 _MOST_TILES = 1024
+_ENOUGH = 0.7
+"""A tile is cut from the overview if that has at least this share of the pixels it needs, each way."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,25 @@ class _Opened:
     closing: ExitStack
     lock: threading.Lock = field(default_factory=threading.Lock)
     is_closed: bool = False
+
+    @cached_property
+    def overview(self) -> Block:
+        """The whole scene, at most 2,048 px a side; kept, because a large file without overviews takes a while."""
+        grid = self.scene.grid
+        return self.scene.read(grid.whole, *fit(grid.height, grid.width, PREVIEW_SIDE))
+
+    def see(self, area: MapArea) -> tuple[Block, GeoGrid] | None:
+        """Read what an area of the map shows, and return it with its grid; None if it shows nothing."""
+        grid = self.scene.grid
+        seen = window_of(grid, area)
+        if seen is None:
+            return None
+        window, height, width = seen
+        if window.width / width < _ENOUGH * max(grid.width, grid.height) / PREVIEW_SIDE:
+            return self.scene.read(window, height, width), grid.cut(window).resized(height, width)
+        small = grid.resized(*self.overview.pixels.shape[:2])
+        part = window_of(small, area)
+        return None if part is None else (_cut(self.overview, part[0]), small.cut(part[0]))
 
     def close(self) -> None:
         with self.lock:
@@ -123,13 +145,11 @@ class Scenes:
         with self._borrow(name) as opened:
             if opened.file.bounds is None:
                 raise RefusedError(404, f"{name} has no place on the map; use overview.png")
-            seen = window_of(opened.scene.grid, area)
-            block = None if seen is None else opened.scene.read(*seen)
-        if seen is None or block is None:
+            seen = opened.see(area)
+        if seen is None:
             drawn = png_of(np.zeros((area.height, area.width, 4), np.uint8))
         else:
-            grid = opened.scene.grid.cut(seen[0]).resized(*seen[1:])
-            drawn = png_of(np.moveaxis(warp(_bands(block), grid, area, smooth=True), 0, -1))
+            drawn = png_of(np.moveaxis(warp(_bands(seen[0]), seen[1], area, smooth=True), 0, -1))
         with self._lock:
             self._tiles[key] = drawn
             while len(self._tiles) > _MOST_TILES:
@@ -143,9 +163,7 @@ class Scenes:
             RefusedError: there is no such scene.
         """
         with self._borrow(name) as opened:
-            grid = opened.scene.grid
-            block = opened.scene.read(grid.whole, *fit(grid.height, grid.width, PREVIEW_SIDE))
-        return png_of(np.moveaxis(_bands(block), 0, -1))
+            return png_of(np.moveaxis(_bands(opened.overview), 0, -1))
 
     def stamp(self, name: str) -> str:
         """Return a text that changes when the file of a scene does."""
@@ -203,6 +221,11 @@ class Scenes:
         except OSError:
             raise unknown from None
         return path
+
+
+def _cut(block: Block, window: Window) -> Block:
+    rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
+    return Block(block.pixels[rows, columns], None if block.valid is None else block.valid[rows, columns])
 
 
 def _bands(block: Block) -> np.ndarray:

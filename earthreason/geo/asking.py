@@ -90,9 +90,10 @@ def ask_tiles(
         progress: function to tell of finished tiles.
     """
     asker = _Asker(scene, tiling, model, questions, area, progress, len(rows.records) * len(tiling.lefts))
+    if len(rows.records) == len(tiling.tops):
+        return
     if len(tiling) == 1:
-        if not rows.records:
-            _ask_one(asker, rows, threshold)
+        _ask_one(asker, rows, threshold)
         return
     out = tiling.area
     with Band(len(questions), tiling.height, out.width, scratch) as band:

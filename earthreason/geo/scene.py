@@ -26,11 +26,17 @@ class Block:
 class Scene(Protocol):
     """An opened scene that is read in windows."""
 
-    name: str
-    """File name, for messages and metadata."""
-    grid: GeoGrid
-    facts: dict[str, str]
-    """How it is read, such as the bands and the limits of the stretch: what two runs must share to be joined."""
+    @property
+    def name(self) -> str:
+        """File name, for messages and metadata."""
+
+    @property
+    def grid(self) -> GeoGrid:
+        """Where its pixels lie."""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """How it is read, such as the bands and the limits of the stretch: what two runs must share to be joined."""
 
     def read(self, window: Window, height: int, width: int) -> Block:
         """Read a window that lies inside the scene, scaled to (height, width) pixels; smaller ones from overviews.

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.geo.fakes import ArrayScene, ShadeModel, noise
-from tests.geo.test_asking import Inside, ask, masks_and_probabilities
 
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.geo.grid import Window
 from earthreason.geo.journal import Journal
+from tests.geo.fakes import ArrayScene, ShadeModel, noise
+from tests.geo.test_asking import Inside, ask, masks_and_probabilities
 
 IDENTITY = {"scene": "a.tif", "questions": ["1", "3"]}
 

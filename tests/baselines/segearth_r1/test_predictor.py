@@ -8,13 +8,11 @@ import torch
 from PIL import Image
 
 from baselines.common.languages import byte_tokenizer
-from baselines.common.predictor import blend_window, tile_boxes
 from baselines.registry import PredictorOptions
 from baselines.segearth_r1.configuration import SegEarthR1Config
 from baselines.segearth_r1.modeling import SegEarthR1Model
 from baselines.segearth_r1.predictor import SegEarthR1Predictor
 from baselines.segearth_r1.processing import SegEarthR1Processor
-from baselines.segearth_r1.single import segment_picture
 from baselines.segearth_r1.tiny import make_tiny
 from earthreason.errors import EarthReasonError
 from earthreason.masks.grids import Grid
@@ -241,43 +239,6 @@ def test_a_checkpoint_that_is_nowhere_is_an_error():
 
 def test_the_answer_is_text(predictor):
     assert isinstance(predictor.answer(pictures(1)[0], "where?", max_new_tokens=5), str)
-
-
-@pytest.mark.parametrize(("height", "width"), [(100, 100), (64, 300), (130, 64), (257, 511)])
-def test_tiles_cover_every_pixel(height, width):
-    covered = np.zeros((height, width), int)
-    for top, left in tile_boxes(height, width, 64, 0.25):
-        covered[top : top + 64, left : left + 64] += 1
-        assert top + 64 <= max(height, 64)
-    assert covered.min() >= 1
-    assert blend_window(64).min() > 0
-
-
-def test_tiles_of_constant_logits_blend_to_the_constant(predictor, monkeypatch):
-    monkeypatch.setattr(
-        predictor, "logits", lambda images, questions: iter([(torch.full((64, 64), 2.0), None)] * len(images))
-    )
-    found = predictor.segment_tiled(Image.new("RGB", (300, 200)), "where?", tile=128)
-    assert found.mask.all()
-    assert found.no_target_score == pytest.approx(1 - torch.tensor(2.0).sigmoid().item(), abs=1e-5)
-
-
-def test_segment_writes_overlay_and_mask(predictor, tmp_path):
-    path = tmp_path / "in.png"
-    pictures(1)[0].save(path)
-    found = segment_picture(predictor, path, "where?", tmp_path / "out.png", tmp_path / "mask.png", answer=True)
-    assert Image.open(tmp_path / "out.png").size == (90, 60)
-    mask = np.asarray(Image.open(tmp_path / "mask.png")) > 0
-    assert np.array_equal(mask, np.zeros((60, 90), bool) if found.mask is None else found.mask)
-    assert isinstance(found.answer, str)
-
-
-@pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n cut"])
-def test_segment_names_a_picture_it_cannot_read(predictor, tmp_path, content):
-    (tmp_path / "in.png").write_bytes(content)
-    with pytest.raises(EarthReasonError, match=r"in\.png"):
-        segment_picture(predictor, tmp_path / "in.png", "where?", tmp_path / "out.png")
-    assert not (tmp_path / "out.png").exists()
 
 
 def test_every_parameter_but_those_of_the_reply_learns_from_the_mask():

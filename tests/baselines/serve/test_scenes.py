@@ -107,6 +107,23 @@ def test_map_tiles_show_the_scene_where_it_lies(server):
     assert ((drawn[..., 3] > 0) == (expected[..., 3] > 0)).mean() > 0.98
 
 
+def test_far_tiles_of_a_large_scene_are_cut_from_one_overview(server, folder):
+    """Reading a large file without overviews for every tile would take most of a minute each."""
+    write_tiff(folder / "large.tif", square(3000, 4000, (0, 0, 4000, 1500)))
+    west, south, east, north = server.client.get("/api/info").json()["scenes"][1]["bounds"]
+    column, row = tile_of((west + east) / 2, (south + north) / 2, 8)
+    drawn = pixels_of(server.client.get(f"/api/scenes/large.tif/8/{column}/{row}.png"))
+    assert "overview" in vars(server.state.scenes._opened["large.tif"])
+    shown = drawn[..., 3] > 0
+    rows = np.flatnonzero(shown.any(axis=1))
+    upper, lower = drawn[rows[0] + 3][shown[rows[0] + 3]], drawn[rows[-1] - 3][shown[rows[-1] - 3]]
+    assert (np.median(upper, axis=0)[:3] == (200, 0, 0)).all()
+    assert (np.median(lower, axis=0)[:3] == (0, 200, 0)).all()
+    column, row = tile_of(west + 0.1, north - 0.02, 15)
+    near = pixels_of(server.client.get(f"/api/scenes/large.tif/15/{column}/{row}.png"))
+    assert (near == (200, 0, 0, 255)).all()
+
+
 def test_tiles_are_transparent_elsewhere_and_missing_beyond_the_world(server):
     assert not pixels_of(server.client.get("/api/scenes/city.tif/5/0/0.png")).any()
     assert server.client.get("/api/scenes/city.tif/2/4/0.png").status_code == 404
