@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,28 +10,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from annotation_tools.bands import shown_bands
-from annotation_tools.bands import stretch as stretch
 from annotation_tools.sizes import checked_size
 from earthreason.data.pictures import open_picture, png_bytes, rgb_content
 from earthreason.errors import DataFormatError
+from earthreason.geo.bands import stretch as stretch
+from earthreason.geo.drivers import HEAD_BYTES, driver_of_head
+from earthreason.geo.looks import shown_bands
+from earthreason.geo.resolution import pixel_size as pixel_size
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".jp2", ".j2k", ".webp", ".bmp")
 UNREAD_SUFFIXES = (".gif", ".avif", ".heic", ".heif", ".jxl", ".psd", ".ecw", ".sid", ".vrt", ".dng", ".svg")
 """Pictures that are refused by name, so that none of a folder is passed over unsaid."""
 _MODES_16 = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-_DRIVERS = {
-    b"II*\0": "GTiff",
-    b"MM\0*": "GTiff",
-    b"II+\0": "GTiff",
-    b"MM\0+": "GTiff",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"\0\0\0\x0cjP  ": "JP2OpenJPEG",
-    b"\xff\x4f\xff\x51": "JP2OpenJPEG",
-    b"BM": "BMP",
-}
-"""GDAL's driver by the first bytes of a file. Others are never tried: they may open further files and URLs."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +56,7 @@ def suffix_of_content(content: bytes) -> str:
 
 
 def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> SourceImage:
-    """Read a picture as people see it; `annotation_tools.bands` says how rasters are shown.
+    """Read a picture as people see it; `earthreason.geo.looks` says how rasters are shown.
 
     The content of the file decides how it is read, not its suffix.
 
@@ -79,7 +68,7 @@ def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> Sourc
         DataFormatError: the file is not readable, has several pictures, or lacks a band; the message names the file.
     """
     with path.open("rb") as file:
-        driver = _driver(file.read(32), path)
+        driver = _driver(file.read(HEAD_BYTES), path)
     if driver in ("GTiff", "JP2OpenJPEG"):
         return _read_raster(path, driver, bands)
     content = path.read_bytes()
@@ -101,9 +90,7 @@ def read_picture(path: Path, bands: tuple[int, int, int] | None = None) -> Sourc
 
 
 def _driver(head: bytes, path: Path) -> str:
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    found = next((driver for start, driver in _DRIVERS.items() if head.startswith(start)), None)
+    found = driver_of_head(head)
     if found is not None:
         return found
     if not head:
@@ -163,39 +150,3 @@ def _read_raster(path: Path, driver: str, bands: tuple[int, int, int] | None) ->
     image = Image.fromarray(np.ascontiguousarray(shown.transpose(1, 2, 0)))  # (height, width, 3)
     resolution = pixel_size(transform, crs, image.height, image.width)
     return SourceImage(png_bytes(image), image.height, image.width, resolution, transform, crs)
-
-
-def pixel_size(transform: list[float] | None, crs: str | None, height: int, width: int) -> float | None:
-    """Compute the GSD in metres per pixel: the square root of the area of the central pixel on the ellipsoid.
-
-    The distortion of the projection is taken into account: a metre in EPSG:3857 is half a metre at 60 degrees north.
-
-    Args:
-        transform: a, b, c, d, e, f of the pixel-to-world transform.
-        crs: coordinate reference system; the units of one without a geodetic base are used as they are.
-        height: height of the image, pixels.
-        width: width of the image, pixels.
-
-    Returns:
-        The GSD to six significant digits; None if the place is unknown or outside the domain of the CRS.
-    """
-    from pyproj import CRS, Transformer
-
-    if transform is None or crs is None:
-        return None
-    a, b, c, d, e, f = transform
-    system = CRS.from_user_input(crs)
-    globe, geod = system.geodetic_crs, system.get_geod()
-    if globe is None or geod is None:
-        return _significant(math.sqrt(abs(a * e - b * d)) * system.axis_info[0].unit_conversion_factor)
-    x, y = a * width / 2 + b * height / 2 + c, d * width / 2 + e * height / 2 + f
-    corners = Transformer.from_crs(system, globe, always_xy=True).transform([x, x + a, x + b], [y, y + d, y + e])
-    (east, *easts), (north, *norths) = np.degrees(np.asarray(corners) * globe.axis_info[0].unit_conversion_factor)
-    if not np.isfinite([east, north, *easts, *norths]).all():
-        return None
-    azimuths, _, (right, down) = geod.inv([east, east], [north, north], easts, norths)
-    return _significant(math.sqrt(right * down * abs(math.sin(math.radians(azimuths[1] - azimuths[0])))))
-
-
-def _significant(value: float) -> float:
-    return float(f"{value:.6g}")

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from baselines.checkpoints import shipped_checkpoints
-from baselines.cli_weights import TaskName, assemble, convert
+from baselines.cli_options import CHECKPOINT_HELP, SHIPPED, DtypeOption, TaskOption, ThresholdOption
+from baselines.cli_weights import assemble, convert
 from baselines.compare.commands import compare, tune
 from baselines.registry import (
     MODELS,
@@ -18,53 +19,19 @@ from baselines.registry import (
     models_with_option,
     trainable_models,
 )
+from baselines.segment_cli import segment
 from baselines.serve.command import serve
 from earthreason.cli.app import guard, make_app, stdout
 from earthreason.cli.options import CONFIG_HELP, DataDirOption
-from earthreason.errors import DataFormatError
 
 app = make_app("python -m baselines", "Reference models for geospatial pixel reasoning.")
 
 _TRAINABLE = ", ".join(trainable_models())
 
 
-def _shipped_names() -> str:
-    """List the shipped checkpoints for the help, which must not fail: what uses a broken index reports it."""
-    try:
-        return ", ".join(shipped_checkpoints()) or "none"
-    except DataFormatError:
-        return "their index is broken"
-
-
-_SHIPPED = _shipped_names()
-_CHECKPOINT_HELP = f"Folder or Hub id of the weights, or a checkpoint of this package by name ({_SHIPPED})."
-
-
 def _for(option: str) -> str:
     """Return the beginning of an option's help text, which names the models that use the option."""
     return f"For {' and '.join(models_with_option(option))}: "
-
-
-ThresholdOption = Annotated[
-    float | None,
-    typer.Option(
-        "--no-target-threshold",
-        min=0,
-        max=1,
-        show_default="the checkpoint's",
-        help='No-target score above which the answer is "no target".',
-    ),
-]
-
-
-TaskOption = Annotated[
-    TaskName | None,
-    typer.Option(
-        "--task",
-        show_default="the checkpoint's",
-        help="Kind of question, which sets the wording of the prompt.",
-    ),
-]
 
 
 class ReplyMode(StrEnum):
@@ -102,11 +69,9 @@ def predict(
     questions: Annotated[
         Questions, typer.Option("--questions", help="Ask each sample's first question, or all of them.")
     ] = Questions.first,
-    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help=_CHECKPOINT_HELP)] = None,
+    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help=CHECKPOINT_HELP)] = None,
     device: Annotated[str, typer.Option("--device", help="Torch device to run on.")] = "cpu",
-    dtype: Annotated[
-        str, typer.Option("--dtype", help="Data type of the model: float32, bfloat16 or float16.")
-    ] = "float32",
+    dtype: DtypeOption = "float32",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Questions per batch.")] = 8,
     compiled: Annotated[
         bool,
@@ -172,55 +137,7 @@ def predict(
         stdout().print(f"{written} predictions in {out}\nscore them: earthreason-eval {out}", soft_wrap=True)
 
 
-@app.command()
-def segment(
-    image: Annotated[Path, typer.Argument(help="Image file to read.")],
-    question: Annotated[str, typer.Argument(help="Question about the image.")],
-    out: Annotated[Path, typer.Option("--out", help="PNG to write: the image with the mask drawn over it.")],
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help=_CHECKPOINT_HELP)],
-    mask_out: Annotated[Path | None, typer.Option("--mask", help="PNG to write: the mask alone.")] = None,
-    answer: Annotated[bool, typer.Option("--answer", help="Also print the language model's answer.")] = False,
-    tile: Annotated[
-        int,
-        typer.Option(
-            "--tile",
-            min=0,
-            help="Cut larger images into tiles with this side in pixels; 0 disables tiling.",
-        ),
-    ] = 0,
-    device: Annotated[str, typer.Option("--device", help="Torch device to run on.")] = "cpu",
-    dtype: Annotated[
-        str, typer.Option("--dtype", help="Data type of the model: float32, bfloat16 or float16.")
-    ] = "float32",
-    no_target_threshold: ThresholdOption = None,
-    task: TaskOption = None,
-) -> None:
-    """Answer one question about one image with SegEarth-R1.
-
-    Example: python -m baselines segment harbour.jpg "where could a ship tie up?" --checkpoint DIR --out overlay.png
-    """
-    from baselines.segearth_r1.predictor import SegEarthR1Predictor
-    from baselines.segearth_r1.single import check_request, segment_picture
-
-    check_request(image, question, [out] if mask_out is None else [out, mask_out])
-    predictor = SegEarthR1Predictor.from_pretrained(
-        checkpoint,
-        device,
-        dtype,
-        no_target_threshold=no_target_threshold,
-        task=None if task is None else task.value,
-    )
-    segmented = segment_picture(predictor, image, question, out, mask_out, answer=answer, tile=tile)
-    console = stdout()
-    score = f"no-target score {segmented.no_target_score:.3f}, threshold {predictor.no_target_threshold:.3f}"
-    console.print(
-        f"no target; {score}"
-        if segmented.mask is None
-        else f"target: {segmented.mask.mean():.1%} of the image; {score}"
-    )
-    if segmented.answer is not None:
-        console.print(f"answer: {segmented.answer}", markup=False)
-    console.print(f"overlay: {out}", soft_wrap=True)
+app.command()(segment)
 
 
 @app.command()
@@ -267,7 +184,10 @@ def ship(
     ] = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option("--data-dir", help="Folder of the training data, for their licence. Default: the run's."),
+        typer.Option(
+            "--data-dir",
+            help="Folder of the training data, for their licence and ground resolution. Default: the run's.",
+        ),
     ] = None,
     data_command: Annotated[
         str | None, typer.Option("--data-command", help="Command that made the training data, for the card.")
@@ -295,7 +215,7 @@ def ship(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help=f"Checkpoint of this package: {_SHIPPED}.")],
+    name: Annotated[str, typer.Argument(help=f"Checkpoint of this package: {SHIPPED}.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist, or be empty.")],
 ) -> None:
     """Copy a checkpoint of this package to a folder, after comparing its files with their SHA-256.

@@ -63,18 +63,29 @@ def convert(
             help="Kind of question that the model was trained for; saved with the checkpoint.",
         ),
     ] = None,
+    gsd: Annotated[
+        str | None,
+        typer.Option(
+            "--gsd",
+            metavar="LOW,HIGH",
+            show_default="unknown",
+            help="Finest and coarsest ground resolution of its canvas in training, metres per pixel; saved with it.",
+        ),
+    ] = None,
 ) -> None:
     """Convert published weights into a checkpoint for `predict`, `segment` and `train`.
 
     Example: python -m baselines convert segearth_r1 SegEarth-R1-EarthReason/ segearth_r1/
     """
     from baselines.common.devices import DTYPES
+    from baselines.common.resolution import parse_range
 
     check_converter(model)
     if dtype not in DTYPES:
         raise UnknownNameError("dtype", dtype, DTYPES)
     asked = task_named(source) if task is None else task.value
-    options = ConversionOptions(source, target, dtype, clip, config, asked)
+    resolution = None if gsd is None else parse_range(gsd)
+    options = ConversionOptions(source, target, dtype, clip, config, asked, resolution)
     report = convert_checkpoint(model, options)
     stdout().print(f"{target} written; {len(report.dropped)} unused tensors left out; task: {asked}", soft_wrap=True)
 

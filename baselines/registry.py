@@ -74,6 +74,7 @@ class ConversionOptions:
         clip: folder or Hub id of the CLIP that the published files leave out; None means the usual one.
         config: configuration file of a model that does not have the published size.
         task: kind of question that the model was trained for; None takes it from the name of `source`.
+        ground_resolution: finest and coarsest GSD of the canvas in training, metres per pixel; None if unknown.
     """
 
     source: str
@@ -82,6 +83,7 @@ class ConversionOptions:
     clip: str | None = None
     config: Path | None = None
     task: str | None = None
+    ground_resolution: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -297,7 +299,8 @@ def convert_checkpoint(name: str, options: ConversionOptions) -> Any:
     report = load_reference(str(MODELS[name].converter))(options)
     path, task = options.target / "config.json", options.task or task_named(options.source)
     if path.is_file():
-        write_json(path, {**json.loads(path.read_text(encoding="utf-8")), "task": task})
+        stated = {"task": task, "ground_resolution": options.ground_resolution}
+        write_json(path, {**json.loads(path.read_text(encoding="utf-8")), **stated})
     return report
 
 

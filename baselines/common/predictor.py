@@ -165,7 +165,10 @@ class MaskPredictor(BatchedModel[M]):
             raise EarthReasonError(f"{checkpoint} is the folder of a run; give the model in it: {checkpoint}/final")
         if kind != expected.model_type:
             raise EarthReasonError(f"{checkpoint} contains a {kind} model, not {expected.model_type}")
-        config: PreTrainedConfig = expected.from_pretrained(path.parent)
+        try:
+            config: PreTrainedConfig = expected.from_pretrained(path.parent)
+        except EarthReasonError as error:
+            raise EarthReasonError(f"{path}: {error}") from None
         return config
 
     @classmethod

@@ -47,6 +47,12 @@ def parse_range(text: str) -> GroundResolution | None:
     return known_range(text.split(","), "--gsd")
 
 
+def describe_range(value: GroundResolution) -> str:
+    """Write a range for people."""
+    finest, coarsest = value
+    return f"{finest:g} m per pixel" if finest == coarsest else f"{finest:g} to {coarsest:g} m per pixel"
+
+
 def canvas_resolution(gsd: float, height: int, width: int, side: int) -> float:
     """Return the GSD of the canvas, metres per pixel, on which the longer side of an image becomes `side` pixels."""
     return gsd * max(height, width) / side

@@ -20,6 +20,7 @@ from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEm
 
 from baselines.common.modeling import PromptedModel, mask_offset, query_head, states_at
 from baselines.common.pixels import normalise, normalise_clip, split_padding
+from baselines.common.resolution import GroundResolution, known_range
 from baselines.common.wording import Wording
 
 PUBLISHED_CLIP = {
@@ -48,6 +49,7 @@ class LisaConfig(PreTrainedConfig):
         seg_token_id: id of `[SEG]`.
         no_target_head: whether an extra output predicts if there is a target; the published LISA has none.
         no_target_threshold: no-target score above which the answer is "no target"; chosen on validation.
+        ground_resolution: finest and coarsest GSD of the canvas in training, metres per pixel; None if unknown.
         foreground_prior: expected share of target pixels, which sets the initial mask logits of a new model; None for
             published checkpoints.
         wording: conversation that the model was trained with, and is asked in.
@@ -65,6 +67,7 @@ class LisaConfig(PreTrainedConfig):
         seg_token_id: int = 32000,
         no_target_head: bool = False,
         no_target_threshold: float = 0.5,
+        ground_resolution: GroundResolution | None = None,
         foreground_prior: float | None = None,
         wording: Wording = "own",
         trains_projector: bool = False,
@@ -78,6 +81,7 @@ class LisaConfig(PreTrainedConfig):
         self.sam_config: Any = SamConfig(**sam) if isinstance(sam, dict) else sam
         self.seg_token_id, self.no_target_head, self.foreground_prior = seg_token_id, no_target_head, foreground_prior
         self.no_target_threshold = no_target_threshold
+        self.ground_resolution = known_range(ground_resolution)
         self.wording, self.trains_projector = wording, trains_projector
         kwargs.setdefault("tie_word_embeddings", False)
         super().__init__(**kwargs)

@@ -14,6 +14,7 @@ from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm, S
 from baselines.common.modeling import PromptedModel, mask_offset, query_head, states_at, visual_numbers
 from baselines.common.pixels import normalise, split_padding
 from baselines.common.prompt import IMAGE_ID
+from baselines.common.resolution import GroundResolution, known_range
 from baselines.common.wording import Wording
 from baselines.pixellm.vision import PaddedClip
 
@@ -50,6 +51,7 @@ class PixelLMConfig(PreTrainedConfig):
             scales (1/2).
         no_target_head: whether an extra output predicts if there is a target; the published PixelLM has none.
         no_target_threshold: no-target score above which the answer is "no target"; chosen on validation.
+        ground_resolution: finest and coarsest GSD of the canvas in training, metres per pixel; None if unknown.
         foreground_prior: expected share of target pixels, which sets the initial mask logits of a new model; None for
             published checkpoints.
         wording: conversation that the model was trained with, and is asked in.
@@ -74,6 +76,7 @@ class PixelLMConfig(PreTrainedConfig):
         as_released: bool = False,
         no_target_head: bool = False,
         no_target_threshold: float = 0.5,
+        ground_resolution: GroundResolution | None = None,
         foreground_prior: float | None = None,
         wording: Wording = "own",
         **kwargs: Any,
@@ -88,6 +91,7 @@ class PixelLMConfig(PreTrainedConfig):
         self.seg_token_ids, self.as_released, self.no_target_head = tuple(seg_token_ids), as_released, no_target_head
         self.foreground_prior = foreground_prior
         self.no_target_threshold, self.wording = no_target_threshold, wording
+        self.ground_resolution = known_range(ground_resolution)
         kwargs.setdefault("tie_word_embeddings", False)
         super().__init__(**kwargs)
 

@@ -8,6 +8,7 @@ from transformers import AutoConfig, PhiConfig, PreTrainedConfig
 
 from baselines.common.pixels import PIXEL_MEAN, PIXEL_STD
 from baselines.common.prompt import Task
+from baselines.common.resolution import GroundResolution, known_range
 
 PAD_TOKEN_ID, SEG_TOKEN_ID, END_TOKEN_ID = 50295, 50296, 50256
 VOCABULARY = 50297
@@ -50,6 +51,7 @@ class SegEarthR1Config(PreTrainedConfig):
         d_projector: whether the query is refined by attending to the image.
         no_target_head: whether an extra output predicts if there is a target; the published models have none.
         no_target_threshold: no-target score above which the answer is "no target"; chosen on validation.
+        ground_resolution: finest and coarsest GSD of the canvas in training, metres per pixel; None if unknown.
         encoder: image encoder instead of Swin, see `baselines.common.encoders`; the published models have none.
         encoder_channels: channels of its four feature maps.
         image_mean, image_std: statistics of the pixels that the image encoder expects, from 0 to 255.
@@ -84,6 +86,7 @@ class SegEarthR1Config(PreTrainedConfig):
         d_projector: bool = True,
         no_target_head: bool = False,
         no_target_threshold: float = 0.5,
+        ground_resolution: GroundResolution | None = None,
         encoder: dict[str, Any] | None = None,
         encoder_channels: tuple[int, ...] | None = None,
         image_mean: tuple[float, ...] = PIXEL_MEAN,
@@ -118,6 +121,7 @@ class SegEarthR1Config(PreTrainedConfig):
         self.d_projector = d_projector
         self.no_target_head = no_target_head
         self.no_target_threshold = no_target_threshold
+        self.ground_resolution = known_range(ground_resolution)
         self.encoder = encoder
         self.encoder_channels = None if encoder_channels is None else tuple(encoder_channels)
         self.image_mean, self.image_std = tuple(image_mean), tuple(image_std)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,13 @@ _JOIN_SECONDS = 30.0
 _PARTS = ("api", "segment", "results", "static", "health", "metrics", "openapi.json")
 
 
-def make_app(model: TileModel | Sequence[TileModel], settings: Settings, answer: Answer = answer_scene) -> FastAPI:
+def make_app(model: TileModel | Sequence[TileModel], settings: Settings, answer: Answer | None = None) -> FastAPI:
     """Create the application.
 
     Args:
         model: model to ask, or several of one kind on different devices; each has a thread of its own.
         settings: settings of the server.
-        answer: answers questions about a scene with a model.
+        answer: answers questions about a scene with a model; None takes `answer_scene`.
 
     Raises:
         DataNotFoundError: the folder of scenes is missing.
@@ -53,7 +54,8 @@ def make_app(model: TileModel | Sequence[TileModel], settings: Settings, answer:
     settings.check()
     models = list(model) if isinstance(model, Sequence) else [model]
     scenes, jobs, measures = Scenes(settings.scenes), JobQueue(settings.queue), Measures()
-    workers = [Worker(each, jobs, answer, measures) for each in models]
+    asked: Answer = answer or partial(answer_scene, checkpoint=settings.checkpoint)
+    workers = [Worker(each, jobs, asked, measures) for each in models]
     results = Results(settings.folder, 60 * settings.keep_minutes, settings.kept_bytes)
     state = State(settings, models[0], scenes, Samples(), results, jobs, measures)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import math
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from baselines.serve.browsing import THRESHOLD
 from baselines.serve.jobs import Job, Outcome
-from baselines.serve.pictures import Picture, PictureScene, check_picture, check_pixels, decode
+from baselines.serve.pictures import Picture, check_picture, check_pixels
 from baselines.serve.results import Result
 from baselines.serve.schemas import AnswerInfo, Links, Segmented, errors
 from baselines.serve.segmenting import area_window, ground_size, measure_answer, tasks_of
@@ -100,37 +101,32 @@ def _upload_folder(state: State) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class _Found:
-    """A picture of the server: a sample or a scene."""
+@dataclass(frozen=True)
+class _SceneOfFolder:
+    """A scene of the server's folder."""
 
-    def __init__(self, state: State, key: str, name: str, scene: str | None = None, content: bytes = b"") -> None:
-        self.key, self.name = key, name
-        self._state, self._scene, self._content = state, scene, content
-
-    @contextmanager
-    def open(self) -> Iterator[Scene]:
-        """Open the picture."""
-        if self._scene is None:
-            yield PictureScene(self.name, decode(io.BytesIO(self._content), self.name))
-            return
-        with self._state.scenes.open(self._scene) as scene:
-            yield scene
+    key: str
+    name: str
+    path: Path
+    open: Callable[[], AbstractContextManager[Scene]]
 
 
 def _find_picture(
     state: State, folder: Path, image: UploadFile | None, sample: str | None, scene: str | None
-) -> Picture | _Found:
+) -> Picture | _SceneOfFolder:
     if scene is not None:
-        return _Found(state, f"scene {state.scenes.stamp(scene)}", scene, scene=scene)
+        found = state.scenes.find(scene)
+        return _SceneOfFolder(f"scene {found.stamp}", scene, found.path, partial(state.scenes.open, scene))
+    path = folder / "upload"  # the name of the client is never a path of ours
     if sample is not None:
         known = state.samples.by_name.get(sample)
         if known is None:
             raise RefusedError(404, f"there is no sample {sample!r}")
-        return _Found(state, f"sample {sample}", sample, content=known.content)
+        path.write_bytes(known.content)
+        return check_picture(path, f"{sample}.jpg", state.settings.most_pixels)
     assert image is not None
     name = Path((image.filename or "").replace("\\", "/")).name
     name = "".join(letter for letter in name if letter.isprintable())[-_LONGEST_NAME:] or "picture"
-    path = folder / "upload"  # the name of the client is never a path of ours
     try:
         with path.open("wb") as target:
             shutil.copyfileobj(image.file, target)
@@ -142,20 +138,18 @@ def _find_picture(
 
 
 def _make_job(
-    state: State, picture: Picture | _Found, questions: tuple[str, ...], area: str | None, task: str | None
+    state: State, picture: Picture | _SceneOfFolder, questions: tuple[str, ...], area: str | None, task: str | None
 ) -> Job:
     """Make the job of a request; check the area of a scene, and that it is not too large."""
 
     def keep(answers: SceneAnswers, preview: np.ndarray) -> Result:
         return state.results.add(answers, preview, picture.name)
 
-    with_place = picture.is_raster if isinstance(picture, Picture) else picture.key.startswith("scene ")
-    small = state.model.tile_side
-    if not with_place:
+    if isinstance(picture, Picture) and not picture.is_raster:
         if area is not None:
             raise RefusedError(422, "area: the picture has no coordinates; leave it out")
-        is_small = not isinstance(picture, Picture) or max(picture.height, picture.width) <= small
-        return Job(f"{picture.key} {task}", picture.open, questions, keep, None, task, is_small)
+        is_small = max(picture.height, picture.width) <= state.model.tile_side
+        return Job(f"{picture.key} {task}", picture.path, picture.open, questions, keep, None, task, is_small)
     with picture.open() as scene:
         window = scene.grid.whole if area is None else area_window(area, scene.grid)
         if window.height * window.width > state.settings.most_pixels and area is None:
@@ -163,7 +157,7 @@ def _make_job(
             line = f"{picture.name} has {size}; this server answers {state.settings.megapixels} megapixels at once"
             raise RefusedError(422, f"area: {line}: choose a smaller area")
         check_pixels("area", window.height, window.width, state.settings.most_pixels)
-    return Job(f"{picture.key} {area} {task}", picture.open, questions, keep, area, task)
+    return Job(f"{picture.key} {area} {task}", picture.path, picture.open, questions, keep, area, task)
 
 
 async def _wait(request: Request, job: Job, seconds: float) -> Outcome:

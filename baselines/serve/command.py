@@ -7,16 +7,14 @@ from typing import Annotated
 
 import typer
 
-from baselines.cli_weights import TaskName
+from baselines.cli_options import CHECKPOINT_HELP, DtypeOption, TaskOption
 
 _LARGEST_PICTURE = 178
 """Megapixels that Pillow decodes at most."""
 
 
 def serve(
-    checkpoint: Annotated[
-        str, typer.Option("--checkpoint", help="Folder or Hub id of the weights, or a checkpoint of this package.")
-    ],
+    checkpoint: Annotated[str, typer.Option("--checkpoint", help=CHECKPOINT_HELP)],
     scenes: Annotated[
         Path | None, typer.Option("--scenes", help="Folder of GeoTIFFs (.tif, .tiff, .jp2) to offer as maps.")
     ] = None,
@@ -26,16 +24,11 @@ def serve(
         list[str] | None,
         typer.Option("--device", show_default="cpu", help="Torch device; repeat it for a model on each."),
     ] = None,
-    dtype: Annotated[
-        str, typer.Option("--dtype", help="Data type of the model: float32, bfloat16 or float16.")
-    ] = "float32",
+    dtype: DtypeOption = "float32",
     model: Annotated[
         str | None, typer.Option("--model", show_default="the checkpoint's", help="Model of the weights.")
     ] = None,
-    task: Annotated[
-        TaskName | None,
-        typer.Option("--task", show_default="the checkpoint's", help="Kind of question, if a request does not say."),
-    ] = None,
+    task: TaskOption = None,
     max_upload_mb: Annotated[
         int, typer.Option("--max-upload-mb", min=1, max=10_000, help="Largest upload in megabytes.")
     ] = 64,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -43,6 +44,7 @@ class Job:
 
     Attributes:
         picture: key of picture, area and task; jobs that share it are answered together.
+        path: file of the picture.
         open_scene: opens the picture.
         questions: questions to ask.
         keep: keeps answers to these questions, with the picture of the answered area, (height, width, 3) uint8.
@@ -54,6 +56,7 @@ class Job:
     """
 
     picture: str
+    path: Path
     open_scene: Callable[[], AbstractContextManager[Scene]]
     questions: tuple[str, ...]
     keep: Callable[[SceneAnswers, np.ndarray], Result]

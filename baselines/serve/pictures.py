@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from baselines.serve.settings import RefusedError
 from earthreason.data.orientation import turned
+from earthreason.data.pictures import DEEP_MODES
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.geo.grid import GeoGrid, Window
 from earthreason.geo.scene import Block, Scene
@@ -24,8 +24,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP")
 _LARGEST_BLOCK = 512 << 20
 """Most bytes of a tile or strip of a TIFF, which is decoded as a whole."""
 _MOST_BANDS = 1000
-_DEEP = 255 / 65535
-"""From 16 bits to 8."""
+_CLEAR = ("RGBA", "LA", "PA", "La", "RGBa")
 
 
 @dataclass(frozen=True)
@@ -55,43 +54,37 @@ class Picture:
         Raises:
             DataFormatError: it is truncated or damaged.
         """
-        if not self.is_raster:
-            yield PictureScene(self.name, decode(self.path, self.name))
-            return
-        from earthreason.geo.reading import open_scene
+        from earthreason.geo.reading import PictureScene, open_scene
 
+        if not self.is_raster:
+            pixels, valid = decode(self.path, self.name)
+            yield PictureScene(self.name, GeoGrid(*pixels.shape[:2]), {}, pixels, valid)
+            return
         try:
             with open_scene(self.path) as scene:
-                yield scene
+                yield _Named(self.name, scene)
         except EarthReasonError as error:
             # The file has a name of ours, which says nothing to its owner.
             raise DataFormatError(str(error).replace(str(self.path), self.name)) from None
 
 
 @dataclass(frozen=True)
-class PictureScene:
-    """A decoded picture without a place on the ground."""
+class _Named:
+    """A scene by the name that its owner gave it."""
 
     name: str
-    pixels: np.ndarray
+    scene: Scene
 
     @property
     def grid(self) -> GeoGrid:
-        """Size of the picture."""
-        return GeoGrid(*self.pixels.shape[:2])
+        return self.scene.grid
 
     @property
     def facts(self) -> dict[str, str]:
-        """Nothing: a picture is read in one way only."""
-        return {}
+        return self.scene.facts
 
     def read(self, window: Window, height: int, width: int) -> Block:
-        """Return a window, scaled to (height, width) pixels."""
-        part = self.pixels[window.top : window.bottom, window.left : window.right]
-        if part.shape[:2] == (height, width):
-            return Block(part)
-        scaled = Image.fromarray(part).resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
-        return Block(np.asarray(scaled))
+        return self.scene.read(window, height, width)
 
 
 def check_picture(path: Path, name: str, most_pixels: int) -> Picture:
@@ -159,8 +152,11 @@ def _raster_size(path: Path, name: str) -> tuple[int, int]:
         raise RefusedError(422, f"{name}: damaged TIFF: {_first_line(error).replace(str(path), name)}") from None
 
 
-def decode(file: Path | BinaryIO, name: str) -> np.ndarray:
-    """Decode a picture, turned as its EXIF block states; return (height, width, 3) uint8.
+def decode(file: Path, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Decode a picture, turned as its EXIF block states, which is how browsers show it; of 16 bits the upper 8.
+
+    Returns:
+        (height, width, 3) uint8, and (height, width) bool, False where it is transparent; None if it is nowhere.
 
     Raises:
         DataFormatError: it is truncated or damaged.
@@ -173,17 +169,14 @@ def decode(file: Path | BinaryIO, name: str) -> np.ndarray:
                 upright = turned(image)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise DataFormatError(f"{name}: truncated or damaged picture: {_first_line(error)}") from None
-    if upright.mode.startswith("I"):
-        grey = (np.asarray(upright, np.float32) * _DEEP).round().clip(0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-        upright = _on_black(upright)
-    return np.asarray(upright.convert("RGB"))
-
-
-def _on_black(image: Image.Image) -> Image.Image:
-    clear = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", clear.size, (0, 0, 0, 255)), clear)
+    if upright.mode in DEEP_MODES:
+        grey = (np.asarray(upright, np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2), None
+    if upright.mode in _CLEAR or "transparency" in upright.info:
+        clear = np.asarray(upright.convert("RGBA"))
+        valid = clear[..., 3] > 0
+        return np.where(valid[..., None], clear[..., :3], np.uint8(0)), valid
+    return np.asarray(upright.convert("RGB")), None
 
 
 def _first_line(error: BaseException) -> str:

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from baselines.serve.settings import RefusedError
-from earthreason.geo.answers import AnswerRaster, ArrayRaster, SceneAnswer, SceneAnswers
+from earthreason.geo.answers import ArrayRaster, SceneAnswer, SceneAnswers
 from earthreason.geo.grid import GeoGrid, Window
 
 _STRIP = 4 << 20
 """Pixels that are copied to disk at once."""
+_HALF = np.float32(0.5)
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Results:
         folder.mkdir()
         try:
             for number, answer in enumerate(answers.answers):
-                _write(folder / f"{number}.npy", grid, answer.raster)
+                _write(folder / f"{number}.npy", grid, answer)
             np.save(folder / "preview.npy", preview)
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -176,11 +177,19 @@ def _gone() -> RefusedError:
     return RefusedError(404, "there is no such result; results are kept for a while only: ask again")
 
 
-def _write(path: Path, grid: GeoGrid, raster: AnswerRaster) -> None:
-    """Write probabilities strip by strip, so that an answer on disk stays on disk."""
+def _write(path: Path, grid: GeoGrid, answer: SceneAnswer) -> None:
+    """Write probabilities strip by strip, so that an answer on disk stays on disk.
+
+    Rounded ones beside 0.5 are put on the side of the mask, which then is what exceeds 0.5.
+    """
     kept = np.lib.format.open_memmap(path, "w+", np.float32, (grid.height, grid.width))
     rows = max(1, _STRIP // grid.width)
     for top in range(0, grid.height, rows):
         window = Window(0, top, grid.width, min(rows, grid.height - top))
-        kept[window.top : window.bottom] = raster.probability(window)
+        probability = answer.raster.probability(window).copy()
+        if answer.has_target:
+            marked = answer.raster.mask(window)
+            probability[marked & (probability <= _HALF)] = np.nextafter(_HALF, np.float32(1))
+            probability[~marked & (probability > _HALF)] = _HALF
+        kept[window.top : window.bottom] = probability
     kept.flush()

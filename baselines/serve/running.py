@@ -22,6 +22,7 @@ from earthreason.geo.model import TileModel
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _PATIENCE = 30
 """Seconds that running requests have to end."""
+_MOST_CONNECTIONS = 512
 
 
 @contextmanager
@@ -125,6 +126,7 @@ def serve_app(
         server_header=False,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=_PATIENCE,
+        limit_concurrency=_MOST_CONNECTIONS,
     )
     server = _Server(
         config, lambda: started(url_of(_EVERYWHERE.get(host, host), port)), app.state.serve.jobs.close_soon

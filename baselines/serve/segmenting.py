@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import cv2
 import numpy as np
 
 from baselines.serve.rendering import PREVIEW_SIDE, fit
+from earthreason.errors import EarthReasonError
+from earthreason.files import write_json
 from earthreason.geo.answers import SceneAnswers
+from earthreason.geo.ellipsoid import is_on_earth
 from earthreason.geo.grid import GeoGrid, Window
 from earthreason.geo.model import TileModel
 from earthreason.geo.scene import Scene
@@ -21,15 +25,17 @@ TASKS = ("reasoning", "referring")
 
 @contextmanager
 def answer_scene(
-    model: TileModel, scene: Scene, questions: Sequence[str], area: str | None
+    model: TileModel, scene: Scene, path: Path, questions: Sequence[str], area: str | None, checkpoint: str = ""
 ) -> Iterator[tuple[SceneAnswers, np.ndarray]]:
     """Answer questions about a scene, or an area of it.
 
     Args:
         model: model to ask.
         scene: opened scene.
+        path: its file.
         questions: questions, all different.
         area: "west,south,east,north" in degrees; None for the whole scene.
+        checkpoint: name of the weights, for the metadata.
 
     Yields:
         The answers, and the picture of the answered area, (height, width, 3) uint8, at most 2,048 px a side.
@@ -39,7 +45,7 @@ def answer_scene(
     """
     from earthreason.geo.predictor import GeoPredictor
 
-    with GeoPredictor(model).answer(scene, list(questions), area) as answers:
+    with GeoPredictor(model, checkpoint).answer_opened(scene, path, list(questions), area) as answers:
         window = scene.grid.whole if area is None else area_window(area, scene.grid)
         height, width = fit(answers.grid.height, answers.grid.width, PREVIEW_SIDE)
         yield answers, scene.read(window, height, width).pixels
@@ -53,6 +59,12 @@ def area_window(area: str, grid: GeoGrid) -> Window:
     """
     from earthreason.geo.area import parse_area
 
+    try:
+        numbers = [float(part) for part in area.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4 or not all(map(math.isfinite, numbers)):  # `parse_area` also takes paths of files
+        raise EarthReasonError("area: give west,south,east,north in degrees")
     return parse_area(area, grid, "EPSG:4326").window
 
 
@@ -66,32 +78,41 @@ def ground_size(grid: GeoGrid) -> float | None:
 
 
 def measure_answer(answers: SceneAnswers) -> tuple[float, float | None, int]:
-    """Measure a single answer: share of the pixels with data, area in m2 (None without a CRS), and regions."""
+    """Measure a single answer: share of the pixels with data, area in m2 and regions.
+
+    The area is None without a CRS, and of masks that are noise.
+    """
+    from earthreason.geo.layers import layer_of
+
     grid, raster = answers.grid, answers.answers[0].raster
     marked, known = raster.mask(grid.whole), np.isfinite(raster.probability(grid.whole))
     share = float(marked.sum()) / max(1, int(known.sum()))
-    if grid.crs is None or grid.transform is None:
-        return share, None, cv2.connectedComponents(marked.astype(np.uint8), connectivity=4)[0] - 1
-    from earthreason.geo.layers import layer_of
-
-    regions = layer_of(answers).regions
-    return share, float(sum(region.area_m2 or 0.0 for region in regions)), len(regions)
+    area = None
+    if is_on_earth(grid.crs) and grid.transform is not None:
+        with suppress(EarthReasonError):  # a mask of noise has too many outlines to measure
+            area = layer_of(answers).summaries[0].area_m2
+    return share, area, cv2.connectedComponents(marked.astype(np.uint8), connectivity=4)[0] - 1
 
 
 def write_answer(path: Path, answers: SceneAnswers) -> None:
-    """Write an answer as its suffix says: polygons as GeoJSON, or the mask as GeoTIFF.
+    """Write an answer as its suffix says: polygons as GeoJSON (in pixels without a CRS), or the mask as GeoTIFF.
 
     Raises:
-        EarthReasonError: the disk is full.
+        EarthReasonError: the disk is full, or the mask is noise.
     """
     if path.suffix == ".tif":
         from earthreason.geo.writing_rasters import write_mask
 
         write_mask(path, answers)
         return
-    from earthreason.geo.layers import layer_of, write_layer
+    from earthreason.geo.layers import layer_of
+    from earthreason.geo.writing_vectors import write_layer
 
-    write_layer(path, layer_of(answers))
+    layer = layer_of(answers)
+    if is_on_earth(layer.crs):
+        write_layer(path, layer)
+    else:
+        write_json(path, layer.__geo_interface__)
 
 
 def tasks_of(model: TileModel) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -24,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 Answered = tuple[SceneAnswers, np.ndarray]
 """Answers, and the picture of the answered area, (height, width, 3) uint8."""
-Answer = Callable[[TileModel, Scene, Sequence[str], str | None], AbstractContextManager[Answered]]
-"""Answers questions about a scene, or an area of it; the answers last as long as the context."""
+Answer = Callable[[TileModel, Scene, Path, Sequence[str], str | None], AbstractContextManager[Answered]]
+"""Answers questions about a scene, opened from a file, or an area of it; the answers last as long as the context."""
 _MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
 
 
@@ -114,8 +115,8 @@ class Worker:
         began = time.monotonic()
         questions = list(dict.fromkeys(question for job in group for question in job.questions))
         with (
-            group[0].open_scene() as scene,
-            self._answer(model, scene, questions, group[0].area) as (answers, preview),
+            _open_any(group) as (scene, path),
+            self._answer(model, scene, path, questions, group[0].area) as (answers, preview),
         ):
             seconds = time.monotonic() - began
             self._measures.add_batch(len(questions), sum(len(job.questions) for job in group), seconds)
@@ -125,12 +126,22 @@ class Worker:
                 job.finish(Outcome(job.keep(own, preview), seconds, began - job.arrived))
 
 
+@contextmanager
+def _open_any(group: list[Job]) -> Iterator[tuple[Scene, Path]]:
+    """Open the picture of a group; the upload of a client that went away is no longer there, that of another is."""
+    present = [job for job in group if job.path.is_file()]
+    if not present:
+        raise StoppedError
+    with present[0].open_scene() as scene:
+        yield scene, present[0].path
+
+
 def _try_ahead(model: WatchedModel, groups: list[list[Job]]) -> None:
     """Score the tiles of small pictures at once; what fails here is left to each picture's own turn."""
     tiles = []
     for group in groups:
         try:
-            with group[0].open_scene() as scene:
+            with _open_any(group) as (scene, _):
                 tiles.append(scene.read(scene.grid.whole, scene.grid.height, scene.grid.width).pixels)
         except (EarthReasonError, OSError):
             continue

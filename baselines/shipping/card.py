@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from jinja2 import Environment, StrictUndefined
 from pydantic import BaseModel, ValidationError
 
+from baselines.common.resolution import describe_range, known_range
 from baselines.common.words import encoder_of
 from earthreason.errors import DataFormatError, DataNotFoundError, describe_validation_error
 from earthreason.metrics.formats import format_interval, format_score
@@ -235,6 +236,7 @@ def write_model_card(
     """
     from huggingface_hub import ModelCardData
 
+    seen = known_range(settings.get("ground_resolution"))
     front = ModelCardData(
         license=LICENCE.lower(),
         language="en",
@@ -252,6 +254,7 @@ def write_model_card(
         names=HEADLINE,
         stages=stages_of(run),
         image_size=settings["image_size"],
+        resolution=None if seen is None else describe_range(seen),
         dtype=dtype,
         licence=LICENCE,
         sha256=sha256,

@@ -14,6 +14,7 @@ from baselines.checkpoints import CARD, register_checkpoint, shipped_checkpoints
 from baselines.common.quantised import save_quantised
 from baselines.registry import PredictorOptions, build_predictor
 from baselines.shipping.card import Data, RunRecord, read_run, read_scores, stages_of, write_model_card
+from baselines.training.data import resolution_of
 from baselines.training.records import RUN, find_record
 from earthreason.data.checksums import sha256_of
 from earthreason.data.load import load_dataset
@@ -21,6 +22,8 @@ from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.files import atomic_path, refuse_taken, write_text
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from baselines.common.predictor import MaskPredictor
 
 Dtype = Literal["bfloat16", "int8"]
@@ -62,9 +65,12 @@ def ship_checkpoint(
         shipped_checkpoints(out.resolve().parent)  # a damaged index is refused before anything is written
     source, record = _find_run(run)
     facts = read_run(record)
-    data = _describe_data(facts, data_dir, data_command)
+    rows = _open_data(facts, data_dir)
+    data = _describe_data(rows, data_command)
     options = PredictorOptions(checkpoint=str(source.resolve()), dtype="bfloat16" if dtype == "bfloat16" else "float32")
     predictor: MaskPredictor = build_predictor(facts.model, options)  # type: ignore[type-arg, assignment]
+    if predictor.ground_resolution is None:  # a run of before checkpoints stated it
+        predictor.model.config.ground_resolution = resolution_of(rows, predictor.tile_side)
     threshold = getattr(predictor.model.config, "no_target_threshold", None)
     read = [read_scores(path, facts, threshold) for path in scores]
     with atomic_path(out) as folder:
@@ -120,15 +126,19 @@ def _settings_for_others(facts: RunRecord, checkpoint: str | None) -> dict[str, 
     return settings
 
 
-def _describe_data(facts: RunRecord, data_dir: Path | None, command: str | None) -> Data:
+def _open_data(facts: RunRecord, data_dir: Path | None) -> Dataset:
     trained = facts.config.data
     place = data_dir or (Path(trained.data_dir) if trained.data_dir else None)
     if place is not None and not place.exists():
         raise DataNotFoundError(
             f"the training data are not in {place}; give their folder, or a small one made by the same command, with "
-            "--data-dir, because the card states their licence"
+            "--data-dir, because the card states their licence and ground resolution"
         )
-    info = load_dataset("earthreason", trained.config, split=trained.train, data_dir=place).info
+    return load_dataset("earthreason", trained.config, split=trained.train, data_dir=place)
+
+
+def _describe_data(rows: Dataset, command: str | None) -> Data:
+    info = rows.info
     title, _, origin = info.description.partition("\n")
     return Data(title=title, licence=info.license, origin=origin, command=command)
 

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from baselines.common.processes import prefetch, usable_cores
+from baselines.common.resolution import GroundResolution, range_of
 from baselines.training.categories import CategoryMaps, TrainItem
 from baselines.training.config import TrainConfig
 from baselines.training.learner import Batch, Collate, Learner
@@ -59,6 +60,11 @@ def order_of(rows: Dataset, config: TrainConfig) -> Order:
 def texts_of(rows: Dataset) -> list[str]:
     """List the questions, then the answers of a split."""
     return [text for key in ("questions", "answers") for texts in rows[key] for text in texts]
+
+
+def resolution_of(rows: Dataset, side: int) -> GroundResolution | None:
+    """Return the range of ground resolutions of a split on a canvas of `side` pixels; None if it states none."""
+    return range_of(rows["ground_resolution"], rows["height"], rows["width"], side)
 
 
 def check_texts(rows: Dataset, config: TrainConfig, collate: Collate) -> None:

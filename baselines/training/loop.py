@@ -24,9 +24,10 @@ from transformers import PreTrainedModel
 
 from baselines.common.devices import keep_freed_memory
 from baselines.common.predictor import NO_TARGET_THRESHOLD, MaskPredictor
+from baselines.common.resolution import describe_range
 from baselines.training.checkpoints import check_folder, identity_of, load_latest, save_state
 from baselines.training.config import TrainConfig
-from baselines.training.data import Passes, StepDataset, check_texts, order_of, texts_of
+from baselines.training.data import Passes, StepDataset, check_texts, order_of, resolution_of, texts_of
 from baselines.training.guard import Guard
 from baselines.training.learner import Batch, Learner, build_learner
 from baselines.training.optimizer import add_adapters, average_of, make_optimizer, without_adapters
@@ -89,6 +90,10 @@ def open_run(config: TrainConfig, out: Path) -> tuple[TrainingRun, StepDataset]:
     rows = load_dataset("earthreason", config.data.config, split=config.data.train, data_dir=config.data.data_dir)
     order = order_of(rows, config)
     learner = build_learner(config, lambda: texts_of(rows))
+    seen = learner.model.config.ground_resolution = resolution_of(rows, learner.image_size)
+    if accelerator.is_main_process:
+        shown = "unknown, as the data do not state it" if seen is None else describe_range(seen)
+        logger.info("ground resolution of the training data, on the canvas: %s", shown)
     check_texts(rows, config, learner.collate)
     data = StepDataset(rows, learner, config, order, accelerator.process_index, accelerator.num_processes)
     return TrainingRun(config, out, learner, accelerator, Pace.of(config.optim, order.steps_per_epoch)), data

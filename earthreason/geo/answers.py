@@ -13,7 +13,9 @@ from earthreason.geo.grid import GeoGrid, Window
 class AnswerRaster(Protocol):
     """Mask and probabilities of one answer; large ones lie on disk and are read in windows."""
 
-    grid: GeoGrid
+    @property
+    def grid(self) -> GeoGrid:
+        """Where the pixels lie."""
 
     def mask(self, window: Window) -> np.ndarray:
         """Return (height, width) bool of a window, True on the target."""
@@ -55,6 +57,7 @@ class SceneAnswer:
         has_target: False for "no target"; then `raster` marks nothing.
         raster: mask and probabilities.
         text: answer in words, if the model wrote one.
+        share: share of all pixels of the raster that are marked, from 0 to 1.
     """
 
     question: str
@@ -62,6 +65,7 @@ class SceneAnswer:
     has_target: bool
     raster: AnswerRaster
     text: str | None = None
+    share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,12 @@ class SceneAnswers:
         grid: grid of every answer.
         answers: one per question, in order.
         facts: what the metadata of every output states: scene, model, checkpoint, time, version, settings.
+        scene_grid: grid of the whole scene at the scale of the answers, of which `grid` is `window`; None if unknown.
+        window: answered part of it.
     """
 
     grid: GeoGrid
     answers: tuple[SceneAnswer, ...]
     facts: dict[str, str] = field(default_factory=dict)
+    scene_grid: GeoGrid | None = None
+    window: Window | None = None

@@ -43,13 +43,23 @@ def started(tmp_path, *options):
 def test_the_first_line_is_the_address_and_signals_end_the_server(tmp_path, sent, code):
     with started(tmp_path) as (process, address, log):
         assert httpx.get(f"{address}/health").json()["model"] == "segearth_r1"
-        sample = httpx.get(f"{address}/api/info", timeout=60).json()["samples"][0]
-        form = {"sample": sample["name"], "questions": sample["questions"][:1]}
-        told = httpx.post(f"{address}/segment", data=form, timeout=60)
-        assert told.status_code == 200, told.text
-        assert told.json()["answers"][0]["question"] == form["questions"][0]
         process.send_signal(sent)
         assert process.wait(40) == code
+    assert "Traceback" not in log.read_text()
+
+
+def test_the_tiny_checkpoint_answers_as_either_task(tmp_path):
+    with started(tmp_path) as (_, address, log):
+        sample = httpx.get(f"{address}/api/info", timeout=60).json()["samples"][0]
+        scores = {}
+        for task in ("reasoning", "referring", "reasoning"):
+            form = {"sample": sample["name"], "questions": sample["questions"][:1], "task": task}
+            told = httpx.post(f"{address}/segment", data=form, timeout=60)
+            assert told.status_code == 200, told.text
+            (answer,) = told.json()["answers"]
+            assert answer["question"] == form["questions"][0]
+            assert scores.setdefault(task, answer["no_target_score"]) == pytest.approx(answer["no_target_score"])
+        assert scores["reasoning"] != scores["referring"]
     assert "Traceback" not in log.read_text()
 
 

@@ -1,5 +1,6 @@
 """Batches, deadlines, clients that go away, expiry, metrics, the end."""
 
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -7,7 +8,11 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.baselines.serve.fakes import answer_whole, png, running, square, wait_until
+from baselines.serve.results import Results
+from baselines.serve.settings import RefusedError
+from earthreason.geo.answers import ArrayRaster, SceneAnswer, SceneAnswers
+from earthreason.geo.grid import GeoGrid
+from tests.baselines.serve.fakes import RedModel, answer_whole, png, running, square, wait_until
 
 
 def hold(server, model, pool):
@@ -155,3 +160,42 @@ def test_jobs_that_wait_at_the_end_are_refused_and_nothing_stays_on_disk(model, 
             assert first.result().status_code == 200
             folder = server.state.results.folder
         assert not folder.exists()
+
+
+def test_models_on_two_devices_share_the_queue(settings):
+    first, second = RedModel(), RedModel()
+    for each in (first, second):
+        each.gate.clear()
+    with ThreadPoolExecutor(4) as pool, running([first, second], settings, answer=answer_whole) as server:
+        waiting = [pool.submit(server.segment, png(square(30 + n)), [f"red {n}?"]) for n in range(2)]
+        wait_until(lambda: first.calls and second.calls)
+        for each in (first, second):
+            each.gate.set()
+        assert [each.result().status_code for each in waiting] == [200, 200]
+
+
+def test_the_mask_at_one_half_is_that_of_the_model_however_probabilities_were_rounded(tmp_path):
+    grid = GeoGrid(1, 4)
+    marked = np.array([[True, False, True, False]])
+    probability = np.array([[0.5, 0.5, 0.50001, np.nan]], np.float32)
+    results = Results(tmp_path, 60, 1 << 20)
+    answers = SceneAnswers(grid, (SceneAnswer("red?", 0.1, True, ArrayRaster(grid, marked, probability)),))
+    result = results.add(answers, np.zeros((1, 4, 3), np.uint8), "a")
+    assert np.array_equal(result.marked(0, 0.5), marked)
+    assert np.allclose(result.probability(0), probability, atol=1e-6, equal_nan=True)
+
+
+def test_a_full_disk_keeps_no_half_results(tmp_path, monkeypatch):
+    results = Results(tmp_path, 60, 1 << 20)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    grid = GeoGrid(1, 1)
+    answer = SceneAnswer("red?", 0.1, True, ArrayRaster(grid, np.ones((1, 1), bool), np.ones((1, 1), np.float32)))
+    with pytest.raises(RefusedError, match="No space left") as caught:
+        results.add(SceneAnswers(grid, (answer,)), np.zeros((1, 1, 3), np.uint8), "a")
+    assert caught.value.status == 503
+    assert not list(results.folder.iterdir())
+    assert len(results) == 0

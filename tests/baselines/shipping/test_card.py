@@ -99,6 +99,21 @@ def test_the_tables_of_the_card_have_no_line_between_their_rows(run, tmp_path):
     assert "| `a` | `1` |\n| `b` | `2` |\n" in card
 
 
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        ({"ground_resolution": [0.5, 8.0]}, "ground resolutions of 0.5 to 8 m per pixel of this canvas"),
+        ({"ground_resolution": None}, "ground resolution of its training images is unknown"),
+        ({}, "ground resolution of its training images is unknown"),
+    ],
+)
+def test_the_card_states_the_ground_resolution_that_the_model_learned_at(run, stated, words):
+    card = write_model_card(run, DATA, [], {"image_size": 256, **stated}, "bfloat16", {})
+    limits = card.partition("## Limits")[2].partition("## Files")[0].strip().splitlines()
+    assert words in limits[2]
+    assert all(line.startswith("- ") for line in limits)
+
+
 def test_a_card_without_scores_says_so(run):
     assert "Not scored." in write_model_card(run, DATA, [], {"image_size": 256}, "bfloat16", {})
 

@@ -106,6 +106,34 @@ def test_a_shipped_folder_can_be_shipped_again_with_its_scores_and_keeps_its_wei
     assert "43.22 (31.0 to 55.1)" in (tmp_path / "second" / "README.md").read_text()
 
 
+def state_resolutions(folder, value):
+    for path in folder.glob("train/QAs/*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "ground_resolution": value}))
+
+
+def stated_resolution(folder):
+    return json.loads((folder / "config.json").read_text())["ground_resolution"]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_the_ground_resolution_of_the_run_is_kept(run, tmp_path, dtype):
+    path = run / "final" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "ground_resolution": [0.5, 8.0]}))
+    ship_checkpoint(run, tmp_path / "out", dtype=dtype)
+    assert stated_resolution(tmp_path / "out") == [0.5, 8.0]
+    assert "0.5 to 8 m per pixel" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_run_that_states_no_ground_resolution_gets_that_of_its_data(run, tmp_path):
+    """Scenes of 24 x 32 pixels of 2 m are 64 m wide, on a canvas of 256 pixels: 0.25 m."""
+    ship_checkpoint(run, tmp_path / "before")
+    assert stated_resolution(tmp_path / "before") is None
+    state_resolutions(tmp_path / "scenes", 2.0)
+    ship_checkpoint(run, tmp_path / "after")
+    assert stated_resolution(tmp_path / "after") == [0.25, 0.25]
+    assert "0.25 m per pixel" in (tmp_path / "after" / "README.md").read_text()
+
+
 def test_too_many_bytes_are_refused_and_leave_nothing(run, tmp_path):
     with pytest.raises(EarthReasonError, match="more than 100,000"):
         ship_checkpoint(run, tmp_path / "shelf" / "out", register=True, max_bytes=100_000)

@@ -1,5 +1,6 @@
 """What a step is made of does not depend on workers or processes; turned images keep their masks and words."""
 
+import json
 import pickle
 from contextlib import nullcontext
 
@@ -11,11 +12,20 @@ from hypothesis import strategies as st
 
 from baselines.training import data
 from baselines.training.config import TrainConfig
-from baselines.training.data import StepDataset, check_texts, names_direction, order_of, turned, without_words
+from baselines.training.data import (
+    StepDataset,
+    check_texts,
+    names_direction,
+    order_of,
+    resolution_of,
+    turned,
+    without_words,
+)
 from baselines.training.learner import build_learner
 from baselines.training.order import Order, epoch_rows
 from earthreason import load_dataset
 from earthreason.errors import EarthReasonError
+from tests.conftest import write_sample
 
 
 def config_of(**data):
@@ -203,3 +213,13 @@ def test_a_share_of_the_words_is_left_out_in_their_order():
 def test_a_question_never_loses_all_its_words():
     assert without_words("Where?", 0.999, np.random.default_rng(0)) == "Where?"
     assert without_words("Where is it?", 0.0, np.random.default_rng(0)) == "Where is it?"
+
+
+def test_the_range_of_ground_resolutions_is_that_of_the_split_on_the_canvas(tmp_path):
+    """Scenes of 24 x 32 pixels of 1, 2 and 4 m, on a canvas of 64: 0.5, 1 and 2 m, less a tenth of the way to 1 m."""
+    for number, gsd in enumerate((1.0, 2.0, 4.0)):
+        write_sample(tmp_path / "train", f"s{number}")
+        path = tmp_path / "train" / "QAs" / f"s{number}.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "ground_resolution": gsd}))
+    rows = load_dataset("earthreason", split="train", data_dir=str(tmp_path))
+    assert resolution_of(rows, 64) == pytest.approx((0.55, 1.9))

@@ -1,0 +1,45 @@
+"""Options that commands of `python -m baselines` share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from baselines.checkpoints import shipped_checkpoints
+from baselines.cli_weights import TaskName
+from earthreason.errors import DataFormatError
+
+
+def shipped_names() -> str:
+    """List the shipped checkpoints for the help, which must not fail: what uses a broken index reports it."""
+    try:
+        return ", ".join(shipped_checkpoints()) or "none"
+    except DataFormatError:
+        return "their index is broken"
+
+
+SHIPPED = shipped_names()
+CHECKPOINT_HELP = f"Folder or Hub id of the weights, or a checkpoint of this package by name ({SHIPPED})."
+
+DtypeOption = Annotated[str, typer.Option("--dtype", help="Data type of the model: float32, bfloat16 or float16.")]
+
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--no-target-threshold",
+        min=0,
+        max=1,
+        show_default="the checkpoint's",
+        help='No-target score above which the answer is "no target".',
+    ),
+]
+
+TaskOption = Annotated[
+    TaskName | None,
+    typer.Option(
+        "--task",
+        show_default="the checkpoint's",
+        help="Kind of question, which sets the wording of the prompt.",
+    ),
+]

@@ -1,0 +1,183 @@
+"""Write the answers about a scene as pictures, rasters and layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from earthreason.errors import EarthReasonError
+from earthreason.files import atomic_path, refuse_folder
+from earthreason.geo.answers import AnswerRaster, SceneAnswers
+from earthreason.geo.asking import read_block
+from earthreason.geo.grid import GeoGrid, Window
+from earthreason.geo.planning import read_overview
+from earthreason.geo.scene import Scene
+from earthreason.overlay import PREDICTION_COLOUR, draw_overlay, shrink_mask
+
+if TYPE_CHECKING:
+    from earthreason.geo.layers import AnswerLayer
+
+PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+"""Formats of pictures by suffix."""
+OVERLAY_SIDE = 2048
+"""Longer side of an overlay at most, in pixels."""
+MOST_DRAWN = 50_000_000
+"""Pixels up to which an overlay is drawn from all pixels of the scene."""
+MOST_MASK = 200_000_000
+"""Pixels of a mask at most that is written as a picture."""
+_BAND = 16 << 20
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files to write.
+
+    Attributes:
+        out: overlays, masks as GeoTIFF and layers, told apart by their suffixes.
+        mask: mask as PNG or GeoTIFF.
+        probability: probabilities as GeoTIFF.
+    """
+
+    out: tuple[Path, ...] = ()
+    mask: Path | None = None
+    probability: Path | None = None
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Every file, in the order in which it is written."""
+        return (*self.out, *(path for path in (self.mask, self.probability) if path is not None))
+
+    def check(self, grid: GeoGrid) -> None:
+        """Check before long work that every file can be written for a scene.
+
+        Raises:
+            EarthReasonError: a file is a folder or named twice, or its format does not fit the scene.
+        """
+        from earthreason.geo.writing_rasters import RASTER_SUFFIXES, check_output
+
+        for path in self.all:
+            refuse_folder(path)
+            if not is_picture(path):
+                check_output(path, grid)
+        if len({path.resolve() for path in self.all}) < len(self.all):
+            raise EarthReasonError("two outputs have the same name; give each its own")
+        if self.mask is not None and self.mask.suffix.lower() not in (".png", *RASTER_SUFFIXES):
+            raise EarthReasonError(f"--mask {self.mask}: must end in .png or .tif")
+        if self.probability is not None and self.probability.suffix.lower() not in RASTER_SUFFIXES:
+            raise EarthReasonError(f"--probability {self.probability}: must end in .tif")
+        if self.mask is not None and is_picture(self.mask):
+            check_mask_size(self.mask, grid)
+
+    def needs_layer(self) -> bool:
+        """Tell whether a file holds polygons."""
+        from earthreason.geo.writing_vectors import vector_suffix
+
+        return any(vector_suffix(path) is not None for path in self.out)
+
+
+def is_picture(path: Path) -> bool:
+    """Tell whether a file is a picture by its suffix."""
+    return path.suffix.lower() in PICTURES
+
+
+def check_mask_size(path: Path, grid: GeoGrid) -> None:
+    """Refuse a mask that is too large for a picture.
+
+    Raises:
+        EarthReasonError: it is.
+    """
+    if grid.width * grid.height > MOST_MASK:
+        size = f"{grid.width:,} x {grid.height:,}"
+        raise EarthReasonError(f"--mask {path}: {size} pixels are too many for a picture; write a .tif")
+
+
+def write_outputs(
+    outputs: Outputs, scene: Scene, answers: SceneAnswers, layer: AnswerLayer | None
+) -> list[tuple[str, int | None, Path]]:
+    """Write every output; return its kind, the question that it is about (None for all), and its file.
+
+    Pictures hold one question, so several questions make `NAME-1.png`, `NAME-2.png` and so on.
+    """
+    from earthreason.geo.writing_rasters import RASTER_SUFFIXES, write_mask, write_probability
+    from earthreason.geo.writing_vectors import write_layer
+
+    written: list[tuple[str, int | None, Path]] = []
+    for path in outputs.out:
+        if is_picture(path):
+            for number, place in enumerate(numbered(path, len(answers.answers))):
+                _write_overlay(place, scene, answers, number)
+                written.append(("overlay", number, place))
+        elif path.suffix.lower() in RASTER_SUFFIXES:
+            write_mask(path, answers)
+            written.append(("mask", None, path))
+        elif layer is not None:
+            write_layer(path, layer)
+            written.append(("layer", None, path))
+    if outputs.mask is not None and is_picture(outputs.mask):
+        check_mask_size(outputs.mask, answers.grid)
+        for number, place in enumerate(numbered(outputs.mask, len(answers.answers))):
+            mask = answers.answers[number].raster.mask(answers.grid.whole)
+            with atomic_path(place) as temporary:
+                Image.fromarray(mask.astype(np.uint8) * 255).save(temporary, "PNG")
+            written.append(("mask", number, place))
+    elif outputs.mask is not None:
+        write_mask(outputs.mask, answers)
+        written.append(("mask", None, outputs.mask))
+    if outputs.probability is not None:
+        write_probability(outputs.probability, answers)
+        written.append(("probability", None, outputs.probability))
+    return written
+
+
+def numbered(path: Path, count: int) -> Sequence[Path]:
+    """Return a name per question: the name itself for one question, else with -1, -2, ... before the suffix."""
+    if count == 1:
+        return [path]
+    return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]
+
+
+def _write_overlay(path: Path, scene: Scene, answers: SceneAnswers, number: int) -> None:
+    assert answers.scene_grid is not None
+    assert answers.window is not None
+    raster, window = answers.answers[number].raster, answers.window
+    if window.width * window.height <= MOST_DRAWN:
+        pixels = read_block(scene, answers.scene_grid, window).pixels
+        mask = raster.mask(answers.grid.whole)
+    else:
+        pixels = read_overview(scene, answers.scene_grid, window, OVERLAY_SIDE)
+        mask = read_small_mask(raster, pixels.shape[1], pixels.shape[0])
+    picture = draw_overlay(Image.fromarray(pixels), mask, PREDICTION_COLOUR, side=OVERLAY_SIDE)
+    with atomic_path(path) as temporary:
+        picture.save(temporary, PICTURES[path.suffix.lower()])
+
+
+def read_small_mask(raster: AnswerRaster, width: int, height: int) -> np.ndarray:
+    """Return (height, width) bool of a mask, read in bands; a pixel is marked if any that it stands for is."""
+    grid = raster.grid
+    starts = np.arange(height + 1) * grid.height // height
+    step = max(1, int(_BAND / (grid.width * grid.height / height)))
+    found = np.zeros((height, width), bool)
+    for first in range(0, height, step):
+        last = min(first + step, height)
+        band = raster.mask(Window(0, int(starts[first]), grid.width, int(starts[last] - starts[first])))
+        found[first:last] = shrink_mask(band, (width, last - first))
+    return found
+
+
+def mean_probability(raster: AnswerRaster) -> float | None:
+    """Return the mean probability of the marked pixels; None if there are none."""
+    grid = raster.grid
+    rows = max(1, _BAND // grid.width)
+    total, count = 0.0, 0
+    for top in range(0, grid.height, rows):
+        window = Window(0, top, grid.width, min(rows, grid.height - top))
+        mask = raster.mask(window)
+        if mask.any():
+            total += float(raster.probability(window)[mask].sum(dtype=np.float64))
+            count += int(mask.sum())
+    return total / count if count else None
