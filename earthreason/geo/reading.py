@@ -77,7 +77,7 @@ def open_scene(path: Path, *, bands: tuple[int, ...] | None = None, stretch: Str
         yield scene
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class RasterScene:
     """A `Scene` that GDAL reads in windows, from overviews where there are some.
 
@@ -109,7 +109,7 @@ class RasterScene:
             return self.look.read(self.source, window, height, width)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class PictureScene:
     """A `Scene` in memory.
 
