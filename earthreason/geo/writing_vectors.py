@@ -94,6 +94,8 @@ def write_layer(path: Path, layer: VectorLayer) -> None:
         else:
             with atomic_path(path) as temporary:
                 _write(temporary, suffix, layer)
+    except EarthReasonError:  # some are OSErrors too
+        raise
     except OSError as error:
         raise EarthReasonError(f"{path}: cannot write the layer: {error.strerror or error}") from error
 
@@ -139,6 +141,10 @@ def _write(path: Path, suffix: str, layer: VectorLayer) -> None:
     fields = _fields(layer)
     if suffix == ".kml":
         fields = {"Name": fields["question"], "description": _balloons(layer), **fields}
+        if "model" in fields:  # in KML, a three-dimensional model; GDAL leaves out other values
+            fields["model_name"] = fields.pop("model")
+        small = not len(polygons) or fields["pixels"].max() < 1 << 31  # KML has no larger integers
+        fields["pixels"] = fields["pixels"].astype(np.int32 if small else np.float64)
     if driver == "ESRI Shapefile":
         fields = {name[:10]: _cut_texts(name, values) for name, values in fields.items()}
     parts = bool(len(polygons)) and bool((shapely.get_type_id(polygons) != shapely.GeometryType.POLYGON).any())
@@ -160,15 +166,9 @@ def _write(path: Path, suffix: str, layer: VectorLayer) -> None:
             if suffix == ".gpkg":
                 _write_questions(path, layer)
         _check_complete(path, suffix, len(polygons))
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise _unwritten(error) from error
-    except (pyogrio.errors.FeatureError, pyogrio.errors.GeometryError, RuntimeError) as error:
-        raise _unwritten(error) from error
-
-
-def _unwritten(error: Exception) -> OSError:
-    reason = " ".join(str(error).split())
-    return OSError(f"{reason[:300]}; is the disk full?")
+    except (pyogrio.errors.FeatureError, pyogrio.errors.GeometryError, RuntimeError) as error:  # most are RuntimeErrors
+        reason = " ".join(str(error).split())
+        raise OSError(f"{reason[:300]}; is the disk full?") from error
 
 
 def _check_complete(path: Path, suffix: str, count: int) -> None:

@@ -68,13 +68,8 @@ def run_gdal(program: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
-def ogr_layers(path: Path) -> dict[str, dict]:
-    """What GDAL's ogrinfo says of the layers of a file, by name."""
-    return {layer["name"]: layer for layer in json.loads(run_gdal("ogrinfo", "-json", "-al", path))["layers"]}
-
-
 def ogr_features(path: Path, layer: str | None = None) -> list[dict]:
-    """Features that GDAL's ogrinfo reads, as in GeoJSON."""
-    found = ogr_layers(path) if layer is None else {}
-    text = run_gdal("ogrinfo", "-json", "-features", path, layer or next(iter(found)))
-    return json.loads(text)["layers"][0]["features"]
+    """Features that GDAL's ogr2ogr reads, as in GeoJSON with coordinates in the CRS of the file."""
+    given = [] if layer is None else [layer]
+    text = run_gdal("ogr2ogr", "-f", "GeoJSON", "-lco", "COORDINATE_PRECISION=15", "/vsistdout/", path, *given)
+    return json.loads(text)["features"]

@@ -1,11 +1,9 @@
 """Layers as GDAL's own programs of Debian read them, without a warning."""
 
 import json
-import resource
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pyogrio
@@ -16,7 +14,7 @@ from pyproj import CRS
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.geo.layers import layer_of
 from earthreason.geo.writing_vectors import VECTOR_SUFFIXES
-from tests.geo.layer_cases import FACTS, RINGS, UTM, answers_of, ogr_features, ogr_layers, run_gdal
+from tests.geo.layer_cases import FACTS, RINGS, answers_of, ogr_features, run_gdal
 
 NOTHING = np.zeros_like(RINGS)
 LAYER_NAMES = {".gpkg": "answers", ".geojson": "answers", ".json": "answers", ".kml": "Where are roofs?"}
@@ -27,21 +25,18 @@ PLANE = (".gpkg", ".fgb", ".shp", ".shp.zip")
 def test_ogrinfo_reads_every_format_without_a_warning(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     layer_of(answers_of(RINGS)).save(path)
-    run_gdal("ogrinfo", "-al", "-so", path)
-    layers = ogr_layers(path)
-    layer = layers[LAYER_NAMES.get(suffix, "a")]
-    assert layer["featureCount"] == 3
-    features = ogr_features(path, layer["name"])
+    name = LAYER_NAMES.get(suffix, "a")
+    assert "Feature Count: 3" in run_gdal("ogrinfo", "-al", "-so", path, name)
+    features = ogr_features(path, name)
+    assert len(features) == 3
+    features.sort(key=lambda feature: -feature["properties"]["pixels"])  # FlatGeobuf sorts by place
     assert [feature["properties"]["question"] for feature in features] == ["Where are roofs?"] * 3
     assert [feature["properties"]["pixels"] for feature in features] == [24, 8, 3]
     assert [feature["properties"]["score"] for feature in features] == [0.75] * 3
     assert features[0]["properties"]["area_m2"] == pytest.approx(2400, rel=1e-3)
     assert [feature["properties"]["answer"] for feature in features] == ["target"] * 3
-    assert {features[0]["properties"][name] for name in ("scene", "model", "checkpoint")} == {
-        "scene_1.tif",
-        "tiny",
-        "c/1",
-    }
+    run = [features[0]["properties"][n] for n in ("scene", "model_name" if suffix == ".kml" else "model", "checkpoint")]
+    assert run == ["scene_1.tif", "tiny", "c/1"]
 
 
 @pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
@@ -79,8 +74,8 @@ def test_a_geopackage_has_a_row_for_every_question(tmp_path):
     assert [row["properties"]["has_target"] for row in rows] == [True, False]
     assert [row["properties"]["regions"] for row in rows] == [3, 0]
     assert [row["geometry"] for row in rows] == [None, None]
-    metadata = ogr_layers(tmp_path / "a.gpkg")["answers"]["metadata"][""]
-    assert metadata | FACTS == metadata
+    told = run_gdal("ogrinfo", "-al", "-so", tmp_path / "a.gpkg", "answers")
+    assert all(f"  {name}={value}\n" in told for name, value in FACTS.items())
 
 
 @pytest.mark.parametrize("suffix", PLANE)
@@ -179,33 +174,24 @@ import numpy as np
 from earthreason.errors import EarthReasonError
 from earthreason.geo.layers import layer_of
 from tests.geo.layer_cases import answers_of
-mask = np.random.default_rng(1).random((200, 200)) < 0.4
-layer = layer_of(answers_of(mask))
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
-try:
-    layer.save(Path(sys.argv[1]))
-except EarthReasonError as error:
-    print(error)
-    sys.exit(2)
+layer = layer_of(answers_of(np.random.default_rng(1).random((200, 200)) < 0.4))
+for limit in (3_000, 150_000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    for name in sys.argv[1:]:
+        try:
+            layer.save(name)
+        except EarthReasonError as error:
+            print(error)
 """
 
 
-@pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
-@pytest.mark.parametrize("limit", [3_000, 150_000])
-def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path, suffix, limit):
-    path = tmp_path / f"a{suffix}"
-    layer_of(answers_of(NOTHING)).save(path)
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path):
+    paths = [tmp_path / f"a{suffix}" for suffix in VECTOR_SUFFIXES]
+    for path in paths:
+        layer_of(answers_of(NOTHING)).save(path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    done = subprocess.run(
-        [sys.executable, "-c", WRITE, str(path), str(limit)], capture_output=True, text=True, cwd=Path.cwd()
-    )
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "a.shp: cannot write the layer" in done.stdout or f"a{suffix}: cannot write the layer" in done.stdout
+    done = subprocess.run([sys.executable, "-c", WRITE, *map(str, paths)], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert [line.split(": cannot write the layer: ")[0] for line in lines] == [str(path) for path in paths] * 2
     assert "Traceback" not in done.stderr
-    assert len(done.stdout.splitlines()) == 1
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
-
-
-def test_limits_of_this_process_are_untouched():
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
-    assert UTM
