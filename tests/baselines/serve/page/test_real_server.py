@@ -1,5 +1,6 @@
 """The page in front of the real server, with a model that finds red: an upload, a sample, and a GeoTIFF as a map."""
 
+import io
 import json
 
 import numpy as np
@@ -122,10 +123,10 @@ def test_the_shipped_checkpoint_marks_the_solar_plant_of_its_sample(chromium, tm
         changed = np.abs(walk.pixels().astype(int) - bare).max(axis=2) > 20
         with walk.page.expect_download() as awaited:
             walk.page.get_by_role("button", name="Download GeoTIFF (tif) of answer 1").click()
-        name = awaited.value.path()
+        content = awaited.value.path().read_bytes()
         walk.context.close()
     assert walk.faults == []
-    with Image.open(name) as mask:
+    with Image.open(io.BytesIO(content)) as mask:
         marked = np.asarray(mask) > 0
     assert marked.any()
     side = min(changed.shape) - 2 * 16  # the picture is square and fits the map
