@@ -1,5 +1,6 @@
 """The page in front of the real server, with a model that finds red: an upload, a sample, and a GeoTIFF as a map."""
 
+import io
 import json
 
 import numpy as np
@@ -105,3 +106,28 @@ def test_a_geotiff_is_a_map_with_its_mask_in_place(walk):
     corners = np.array(layer["features"][0]["geometry"]["coordinates"][0])[:4]
     expected = np.column_stack(corners_of_box())
     np.testing.assert_allclose(corners[np.lexsort(corners.T)], expected[np.lexsort(expected.T)], atol=1e-6)
+
+
+def test_the_shipped_checkpoint_marks_the_solar_plant_of_its_sample(chromium, tmp_path):
+    pytest.importorskip("torch", reason="the extra baselines is not installed")
+    pytest.importorskip("earthreason.geo.predictor")
+    from baselines.registry import build_shipped
+
+    with running(build_shipped("tiny"), Settings(checkpoint="tiny", folder=tmp_path)) as server:
+        walk = Walk(chromium, f"http://127.0.0.1:{server.port}", accept_downloads=True)
+        walk.take("Solar power plant")
+        bare = walk.pixels().astype(int)
+        walk.page.locator("#examples button").first.click()
+        walk.page.keyboard.press("Enter")
+        walk.answered()
+        changed = np.abs(walk.pixels().astype(int) - bare).max(axis=2) > 20
+        with walk.page.expect_download() as awaited:
+            walk.page.get_by_role("button", name="Download GeoTIFF (tif) of answer 1").click()
+        content = awaited.value.path().read_bytes()
+        walk.context.close()
+    assert walk.faults == []
+    with Image.open(io.BytesIO(content)) as mask:
+        marked = np.asarray(mask) > 0
+    assert marked.any()
+    side = min(changed.shape) - 2 * 16  # the picture is square and fits the map
+    assert changed.sum() / side**2 == pytest.approx(marked.mean(), rel=0.2)
