@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ from earthreason.files import read_text, refuse_folder
 if TYPE_CHECKING:
     from earthreason.geo.answers import SceneAnswers
     from earthreason.geo.asking import Progress
+    from earthreason.geo.grid import GeoGrid
     from earthreason.geo.layers import AnswerLayer
     from earthreason.geo.scene import Scene
 
+logger = logging.getLogger("earthreason.baselines")
 HECTARE = 10_000
 """Square metres."""
 
@@ -118,6 +121,7 @@ def segment(
     from baselines.segment_models import load_model
     from baselines.segment_outputs import Outputs, write_outputs
     from earthreason.geo.bands import Stretch, parse_bands
+    from earthreason.geo.layers import layer_of
     from earthreason.geo.planning import Settings, check_questions, make_plan
     from earthreason.geo.predictor import GeoPredictor
     from earthreason.geo.reading import open_scene
@@ -140,8 +144,8 @@ def segment(
     )
     with open_scene(scene, bands=settings.bands, stretch=settings.stretch) as opened:
         outputs.check(opened.grid)
-        make_plan(opened, _AnyModel(), aoi, settings, len(asked))
-        if (simplify or min_area) and (opened.grid.transform is None or opened.grid.crs is None):
+        make_plan(opened, None, aoi, settings, len(asked))
+        if (simplify or min_area) and not _is_placed(opened.grid):
             raise EarthReasonError(f"--simplify and --min-area are in metres, and {scene} has no CRS; leave them out")
         predictor = load_model(model, _options(checkpoint, device, dtype, batch_size, no_target_threshold, task))
         facts = {"dtype": dtype, "task": str(getattr(predictor, "task", ""))}
@@ -152,26 +156,34 @@ def segment(
             geo.answer_opened(opened, scene, asked, aoi, settings, work=work, progress=progress) as answers,
         ):
             layer = None
-            placed = answers.grid.transform is not None and answers.grid.crs is not None
-            if placed or outputs.needs_layer() or json_out is not None:
-                from earthreason.geo.layers import layer_of
-
+            if outputs.needs_layer():
                 layer = layer_of(answers, simplify=simplify, min_area=min_area)
             written = write_outputs(outputs, opened, answers, layer)
+            layer = layer or _count_regions(answers, min_area)
             limit = float(getattr(predictor, "no_target_threshold", 0.5))
-            if report_json(json_out, _report(opened, answers, layer, written, limit) if json_out else None):
+            if json_out is not None:
+                report_json(json_out, _report(opened, answers, layer, written, limit))
+                written.append(("json", None, json_out))
+            if str(json_out) != "-":
                 _tell(answers, layer, written, limit)
-            elif str(json_out) != "-":
-                _tell(answers, layer, [*written, ("json", None, json_out)], limit)
 
 
-class _AnyModel:
-    """Stands for the model while the request is checked, before it is loaded."""
+def _count_regions(answers: SceneAnswers, min_area: float) -> AnswerLayer | None:
+    """Return the regions of answers of moderate size about a placed scene, to tell their number and area."""
+    from baselines.segment_outputs import MOST_DRAWN
+    from earthreason.geo.layers import layer_of
 
-    name, tile_side, ground_resolution, no_target_threshold = "", 1 << 30, None, 0.5
+    if not _is_placed(answers.grid) or answers.grid.width * answers.grid.height > MOST_DRAWN:
+        return None
+    try:
+        return layer_of(answers, min_area=min_area)
+    except EarthReasonError as error:  # nobody asked for polygons, and all outputs are written
+        logger.warning("regions are not counted: %s", error)
+        return None
 
-    def score_tiles(self, tiles: Any, questions: Any) -> Iterator[Any]:
-        raise NotImplementedError
+
+def _is_placed(grid: GeoGrid) -> bool:
+    return grid.transform is not None and grid.crs is not None
 
 
 def _options(
@@ -271,12 +283,11 @@ def _report(scene: Scene, answers: SceneAnswers, layer: AnswerLayer | None, writ
 
 def _tell(answers: SceneAnswers, layer: AnswerLayer | None, written: Written, limit: float) -> None:
     console = stdout()
-    placed = answers.grid.transform is not None and answers.grid.crs is not None
     for line in _lines(answers, layer, [], limit):
         if len(answers.answers) > 1:
             console.print(f"{line.question}", markup=False, soft_wrap=True)
         found = f"target: {line.share:.1%} of the image" if line.has_target else "no target"
-        if line.has_target and placed and line.regions is not None:
+        if line.has_target and _is_placed(answers.grid) and line.regions is not None:
             count = "1 region" if line.regions == 1 else f"{line.regions:,} regions"
             area = "" if line.area_m2 is None else f" of {line.area_m2 / HECTARE:,.2f} ha"
             found += f" in {count}{area}"

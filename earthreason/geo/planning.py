@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from earthreason.geo.bands import Stretch
 
 logger = logging.getLogger("earthreason.geo")
+UNKNOWN_SIDE = 1 << 30
+"""Side of a tile, in pixels, that holds every scene."""
 LONGEST_QUESTION = 1000
 """Characters of a question at most."""
 MOST_QUESTIONS = 100
@@ -71,8 +73,15 @@ class Plan:
         return self.tiling.grid.cut(self.tiling.area)
 
 
-def make_plan(scene: Scene, model: TileModel, aoi: Any, settings: Settings, questions: int = 1) -> Plan:
+def make_plan(scene: Scene, model: TileModel | None, aoi: Any, settings: Settings, questions: int = 1) -> Plan:
     """Decide on grid, area and tiles.
+
+    Args:
+        scene: opened scene.
+        model: model to ask; None checks what can be checked before it is loaded.
+        aoi: area of interest; None means the whole scene.
+        settings: how the scene is answered.
+        questions: number of questions.
 
     Raises:
         EarthReasonError: the area lies outside the scene, or a setting is out of range.
@@ -83,7 +92,8 @@ def make_plan(scene: Scene, model: TileModel, aoi: Any, settings: Settings, ques
     if not 0 <= settings.threshold <= 1:
         raise EarthReasonError(f"threshold {settings.threshold:g}: must be between 0 and 1")
     own = scene.grid
-    grid = working_grid(own, ground_resolution(own), model.ground_resolution, settings.gsd, scene.name)
+    seen, model_side = (None, UNKNOWN_SIDE) if model is None else (model.ground_resolution, model.tile_side)
+    grid = working_grid(own, ground_resolution(own), seen, settings.gsd, scene.name)
     asked = None if aoi is None else parse_area(aoi, own, settings.aoi_crs)
     area = None if asked is None else asked.on(grid)
     window = grid.whole if area is None else area.window
@@ -96,12 +106,12 @@ def make_plan(scene: Scene, model: TileModel, aoi: Any, settings: Settings, ques
             window = grid.whole if area is None else area.window
         tiling = lay_tiles(grid, 0, area=window)
     else:
-        side = choose_side(grid, model.tile_side) if settings.tile is None else settings.tile
+        side = choose_side(grid, model_side) if settings.tile is None else settings.tile
         tiling = lay_tiles(grid, side, settings.overlap, window)
-    if settings.tile is None and max(tiling.height, tiling.width) > 4 * model.tile_side:
+    if settings.tile is None and max(tiling.height, tiling.width) > 4 * model_side:
         logger.warning(
             "%s is seen at 1/%.0f of its scale; --tile %d keeps details",
-            *(scene.name, max(tiling.height, tiling.width) / model.tile_side, model.tile_side),
+            *(scene.name, max(tiling.height, tiling.width) / model_side, model_side),
         )
     return Plan(tiling, area)
 

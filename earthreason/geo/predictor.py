@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from earthreason import __version__
 from earthreason.errors import EarthReasonError
 from earthreason.files import path_of
 from earthreason.geo.answers import SceneAnswer, SceneAnswers
@@ -204,7 +204,7 @@ class GeoPredictor:
             "area": [_area_stamp(aoi), settings.aoi_crs, _corners(tiling.area)],
             "tiles": [tiling.height, tiling.width, list(tiling.tops), list(tiling.lefts)],
             "grid": [tiling.grid.height, tiling.grid.width],
-            "version": __version__,
+            "version": own_version(),
         }
 
     def _metadata(self, scene: Scene, plan: Plan, model: TileModel, settings: Settings, started: str) -> dict[str, str]:
@@ -214,7 +214,7 @@ class GeoPredictor:
             "model": model.name,
             "checkpoint": self.checkpoint,
             "time": started,
-            "version": f"earthreason {__version__}",
+            "version": f"earthreason {own_version()}",
             "threshold": f"{settings.threshold:g}",
             "no_target_threshold": f"{model.no_target_threshold:g}",
             "tile": f"{tiling.width} x {tiling.height}, {len(tiling)} in all",
@@ -243,6 +243,14 @@ def told_disk_is_full(folder: Path, resumable: bool) -> Iterator[None]:
             raise
         remedy = "run the same command again: it goes on from there" if resumable else "run again, or set TMPDIR"
         raise EarthReasonError(f"the disk of {folder} is full; make room and {remedy}") from None
+
+
+def own_version() -> str:
+    """Return the version of this package; "unknown" where it runs from a folder without being installed."""
+    try:
+        return version("earthreason")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def _answers_of(

@@ -13,6 +13,8 @@ from earthreason.geo.grid import GeoGrid, Window
 logger = logging.getLogger("earthreason.geo")
 MOST_ENLARGED = 8.0
 """Times that a scene is enlarged at most: interpolation shows a model nothing that the scene lacks."""
+SAME_SCALE = 0.01
+"""Difference from scale 1 that is ignored: half a metre of a projection is not exactly half a metre on the ground."""
 WHOLE_PIXELS = 64_000_000
 """Pixels of the working grid at most where the model sees the whole scene at once."""
 ONE_TILE = 2048
@@ -136,7 +138,8 @@ def working_grid(
             raise EarthReasonError(
                 f"--gsd {gsd:g}: {name} has pixels of {ground_resolution:g} m; give {finest:g} to {coarsest:g}"
             )
-        return scaled(grid, ground_resolution / gsd)
+        scale = ground_resolution / gsd
+        return grid if abs(scale - 1) < SAME_SCALE else scaled(grid, scale)
     if ground_resolution is None or seen is None or seen[0] <= ground_resolution <= seen[1]:
         return grid
     scale = ground_resolution / (seen[0] if ground_resolution < seen[0] else seen[1])

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from baselines import checkpoints, cli
+from baselines import checkpoints, cli_options
 from baselines.checkpoints import (
     FOLDER,
     fetch_checkpoint,
@@ -176,7 +176,7 @@ def test_a_checkpoint_of_the_package_is_whole_small_and_answers(name):
 
 def test_a_broken_index_leaves_the_help_readable(tiny):
     (tiny.parent / "index.json").write_text("{")
-    assert cli._shipped_names() == "their index is broken"
+    assert cli_options.shipped_names() == "their index is broken"
     assert isinstance(invoke("models").exception, DataFormatError)
 
 

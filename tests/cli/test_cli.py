@@ -274,7 +274,7 @@ def test_predict_and_segment_refuse_before_anything_is_loaded(tmp_path):
         (["predict", "--model", "centre", "--data-dir", "/nowhere", "--out", "preds.txt"], ".json or .jsonl"),
         (["predict", "--model", "centre", "--data-dir", "/nowhere", "--out", "."], ".json or .jsonl"),
         ([*segment, str(tmp_path)], "is a folder; give the name of a file"),
-        (["segment", str(tmp_path / "b.png"), *segment[2:], "o.png"], "there is no picture"),
+        (["segment", str(tmp_path / "b.png"), *segment[2:], "o.png"], "there is no scene"),
         (["segment", str(tmp_path / "a.png"), " ", *segment[3:], "o.png"], "the question is empty"),
     ):
         result = CliRunner().invoke(baselines_app, arguments)

@@ -182,3 +182,21 @@ def test_no_target_marks_nothing_even_below_a_half(scene):
         assert not answers.answers[0].has_target
         assert not masks_of(answers)[0].any()
         assert answers.answers[0].share == 0
+
+
+def test_the_polygons_of_a_cut_are_those_of_the_whole_more_than_a_tile_from_the_cut(tmp_path):
+    shapely = pytest.importorskip("shapely")
+    pixels = noise(220, 240)
+    a, b, c, d, e, f = TRANSFORM
+    left, top, width, height = 37, 51, 150, 140
+    moved = (a, b, c + a * left, d, e, f + e * top)
+    cut = write_scene(tmp_path / "cut.tif", pixels[top : top + height, left : left + width], moved)
+    whole = write_scene(tmp_path / "whole.tif", pixels)
+    # A tile has 32 pixels of half a metre; pixel edges are rational numbers, so clipping them is exact.
+    inner = shapely.box(moved[2] + a * 32, moved[5] + e * (height - 32), moved[2] + a * (width - 32), moved[5] + e * 32)
+    ours, theirs = (
+        shapely.union_all([region.geometry for region in GeoPredictor(ShadeModel()).segment(path, "1")]) & inner
+        for path in (cut, whole)
+    )
+    assert ours.area > 100
+    assert ours.equals(theirs)

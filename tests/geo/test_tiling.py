@@ -111,6 +111,7 @@ def test_the_working_grid_has_a_resolution_that_the_model_knows():
     finer = working_grid(grid, 0.5, (0.1, 0.25))
     assert (finer.height, finer.width) == (800, 1600)
     assert working_grid(grid, 0.5, (1.0, 2.0), gsd=0.5) == grid
+    assert working_grid(grid, 0.5002, None, gsd=0.5) == grid
 
 
 def test_enlarging_has_a_limit(caplog, monkeypatch):
