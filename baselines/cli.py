@@ -11,6 +11,7 @@ import typer
 from baselines.checkpoints import shipped_checkpoints
 from baselines.cli_weights import TaskName, assemble, convert
 from baselines.compare.commands import compare, tune
+from baselines.exporting.command import export, pull, push
 from baselines.registry import (
     MODELS,
     PredictorOptions,
@@ -253,6 +254,11 @@ app.command()(tune)
 
 app.command()(convert)
 app.command()(assemble)
+
+
+app.command()(export)
+app.command()(push)
+app.command()(pull)
 
 
 @app.command()
