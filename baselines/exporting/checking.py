@@ -65,7 +65,10 @@ class Comparison:
 
 
 def compare_models(
-    exported: ExportedModel, predictor: MaskPredictor, network: Network, samples: Sequence[Sample]  # type: ignore[type-arg]
+    exported: ExportedModel,
+    predictor: MaskPredictor,
+    network: Network,
+    samples: Sequence[Sample],  # type: ignore[type-arg]
 ) -> Comparison:
     """Ask both the first question of each sample, all in one batch and the first sample alone.
 

@@ -9,7 +9,8 @@ from baselines.common.processing import Processor
 from baselines.common.prompt import Task
 from earthreason.errors import EarthReasonError
 
-_QUESTION = "QUESTION"
+_QUESTION = "XQZJX"
+"""Stands for the question; no prompt has it."""
 _FIRST, _LAST = -9001, -9002
 """Ids that stand for the text with the question; two, to tell whether all of its tokens are marked or the last."""
 

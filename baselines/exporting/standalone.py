@@ -1,7 +1,7 @@
 """Ask a model that was exported to ONNX: pictures and questions in, masks out.
 
-This file needs onnxruntime, tokenizers, numpy and pillow, neither PyTorch nor the package `earthreason`. `export` writes
-a copy of it beside the model as `ask.py`.
+This file needs onnxruntime, tokenizers, numpy and pillow, but neither PyTorch nor the package `earthreason`. `export`
+writes a copy of it beside the model as `ask.py`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ class ExportedModel:
         side: side of the model's canvas in pixels.
     """
 
-    def __init__(self, folder: str | Path = ".") -> None:
+    def __init__(self, folder: str | Path = ".", threads: int = 0) -> None:
         """Load the model.
 
         Args:
             folder: folder with `export.json`.
+            threads: threads of onnxruntime; 0 takes one for each core.
 
         Raises:
             FileNotFoundError: a file is missing.
@@ -40,7 +41,7 @@ class ExportedModel:
         """
         from tokenizers import Tokenizer
 
-        self.folder = Path(folder)
+        self.folder, self.threads = Path(folder), threads
         self.facts: dict[str, Any] = json.loads((self.folder / "export.json").read_text(encoding="utf-8"))
         self.side, self._prompt = int(self.facts["canvas_side"]), self.facts["prompt"]
         self._tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
@@ -54,7 +55,7 @@ class ExportedModel:
         if self.facts["format"] != "onnx":
             raise ValueError(f"{self.folder} holds a model for {self.facts['format']}, not for onnxruntime")
         settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = 3
+        settings.log_severity_level, settings.intra_op_num_threads = 3, self.threads
         path, providers = str(self.folder / self.facts["file"]), onnxruntime.get_available_providers()
         self._session = onnxruntime.InferenceSession(path, settings, providers=providers)
 

@@ -238,7 +238,11 @@ def write_model_card(
     trained = run.config.data
     public = trained.config == "default" and trained.data_dir is None
     front = _front_matter(
-        run.model, LICENCE.lower(), model_name=run.name, datasets=HUB_ID if public else None, eval_results=_results(scores)
+        run.model,
+        LICENCE.lower(),
+        model_name=run.name,
+        datasets=HUB_ID if public else None,
+        eval_results=_results(scores),
     )
     return _render(
         _TEMPLATE,
