@@ -34,9 +34,7 @@ def main() -> None:
     network = Network(predictor.model)
     rows = load_dataset("earthreason", "sample", split="test[:8]")
     samples = [sample_of_row(row) for row in rows]
-    print(
-        f"{'format':<13} {'batch':>5} {'export ms':>10} {'torch ms':>9} {'ratio':>6}   (per question, median, quartiles)"
-    )
+    print(f"{'format':<13} {'batch':>5} {'export ms':>10} {'torch ms':>9} {'ratio':>6}   per question")
     with tempfile.TemporaryDirectory() as scratch:
         for kind in ("onnx", "torch-export"):
             folder = Path(scratch) / kind

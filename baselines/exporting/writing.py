@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from jinja2 import Environment, StrictUndefined
 
 from baselines.checkpoints import locate_checkpoint
@@ -22,6 +23,7 @@ from baselines.exporting.network import INPUTS, Network, require_onnx, save_onnx
 from baselines.exporting.prompts import describe_prompt
 from baselines.exporting.runtime import FACTS, FORMATS, TOKENIZER, TracedModel
 from baselines.registry import MODELS, PredictorOptions, build_predictor, trainable_models
+from baselines.shipping.card import front_matter
 from earthreason.data.checksums import sha256_of
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
@@ -103,7 +105,7 @@ def export_checkpoint(
         if kind == "onnx":
             shutil.copyfile(str(standalone.__file__), folder / PROGRAM)
         size = sum(entry["bytes"] for file, entry in facts["files"].items() if file != TOKENIZER)
-        write_text(folder / README, _write_readme(facts, size))
+        write_text(folder / README, _write_readme(facts, size, _licence_of(checkpoint)))
     return Exported(name, size, comparison)
 
 
@@ -192,8 +194,21 @@ def _version(package: str) -> str:
     return version(package)
 
 
-def _write_readme(facts: dict[str, Any], size: int) -> str:
+def _licence_of(checkpoint: str) -> str:
+    """Return the licence in the card of a checkpoint, as the Hub writes it."""
+    from huggingface_hub import ModelCard
+
+    card = Path(locate_checkpoint(checkpoint)) / README
+    if not card.is_file():
+        return "unknown"
+    try:
+        return str(ModelCard(card.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.license or "unknown")
+    except (ValueError, yaml.YAMLError):  # a card by others
+        return "unknown"
+
+
+def _write_readme(facts: dict[str, Any], size: int, licence: str) -> str:
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     return environment.from_string(_README.read_text(encoding="utf-8")).render(
-        facts=facts, megabytes=f"{size / 1e6:.1f}", program=PROGRAM.removesuffix(".py")
+        front=front_matter(facts["model"], licence), facts=facts, megabytes=f"{size / 1e6:.1f}", program=PROGRAM.removesuffix(".py")
     )

@@ -237,11 +237,11 @@ def write_model_card(
     """
     trained = run.config.data
     public = trained.config == "default" and trained.data_dir is None
-    front = _front_matter(
+    front = front_matter(
         run.model,
         LICENCE.lower(),
         model_name=run.name,
-        datasets=HUB_ID if public else None,
+        datasets=[HUB_ID] if public else None,
         eval_results=_results(scores),
     )
     return _render(
@@ -267,11 +267,12 @@ def write_plain_card(model: str, name: str, exported: bool = False) -> str:
         name: name of the checkpoint, for its commands.
         exported: whether it is a folder of `export`.
     """
-    front = _front_matter(model, "unknown")
+    front = front_matter(model, "unknown")
     return _render(_PLAIN, front=front, model=model, name=name, exported=exported)
 
 
-def _front_matter(model: str, licence: str, **facts: Any) -> str:
+def front_matter(model: str, licence: str, **facts: Any) -> str:
+    """Write the front matter of a card for the Hub; `facts` are further arguments of `ModelCardData`."""
     from huggingface_hub import ModelCardData
 
     front = ModelCardData(
@@ -295,6 +296,7 @@ def _results(scores: Sequence[Score]) -> list[Any]:
             task_name="reasoning segmentation",
             dataset_type="earthreason",
             dataset_name=f"EarthReason, {score.ground_truth}, protocol {score.protocol}",
+            dataset_config=score.ground_truth,  # results of one type and configuration are merged into one entry
             metric_type=name.lower(),
             metric_name=name,
             metric_value=round(100 * value, 2),

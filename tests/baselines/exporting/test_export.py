@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from PIL import Image
 
 from baselines.checkpoints import FOLDER
@@ -78,6 +79,8 @@ def test_the_folder_states_what_it_holds(exported):
     assert facts["versions"]["torch"] == torch.__version__
     names = {path.name for path in folder.iterdir()}
     assert names == {"export.json", "README.md", *facts["files"], *(["ask.py"] if facts["format"] == "onnx" else [])}
+    card = ModelCard((folder / "README.md").read_text())
+    assert (card.data.library_name, card.data.pipeline_tag) == ("earthreason", "image-segmentation")
     assert made.bytes == (folder / facts["file"]).stat().st_size
 
 
