@@ -12,6 +12,7 @@ from baselines.checkpoints import shipped_checkpoints
 from baselines.cli_options import CHECKPOINT_HELP, SHIPPED, DtypeOption, TaskOption, ThresholdOption
 from baselines.cli_weights import assemble, convert
 from baselines.compare.commands import compare, tune
+from baselines.exporting.command import export, pull, push
 from baselines.registry import (
     MODELS,
     PredictorOptions,
@@ -172,6 +173,11 @@ app.command()(tune)
 app.command()(serve)
 app.command()(convert)
 app.command()(assemble)
+
+
+app.command()(export)
+app.command()(push)
+app.command()(pull)
 
 
 @app.command()

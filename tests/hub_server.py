@@ -1,4 +1,6 @@
-"""A small Hub on loopback: what `huggingface_hub` and `datasets` call to read, download and push a dataset.
+"""A small Hub on loopback: what `huggingface_hub` and `datasets` call to read, download and push a dataset or a model.
+
+The repository of a model `a/b` is kept, and planted, as `models/a/b`.
 
 Written from the client's requests and the Hub's documented answers. Files of `LFS_ENDINGS` are in Git LFS: their
 download redirects to another origin, as to the Hub's CDN, which serves ranges. `HubServer.fail` plants faults.
@@ -18,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-LFS_ENDINGS = (".zip", ".parquet", ".tar", ".png", ".jpg")
+LFS_ENDINGS = (".zip", ".parquet", ".tar", ".png", ".jpg", ".safetensors", ".onnx", ".pt2")
 
 
 @dataclass
@@ -138,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(self.fault.status, b'{"error": "planted"}', self.fault.headers)
             return
         for pattern, method in _ROUTES:
-            if found := re.fullmatch(pattern, path):
+            if found := re.fullmatch(pattern, _with_kind(path)):
                 getattr(self, method)(*found.groups())
                 return
         self._send(404, b'{"error": "no such page"}')
@@ -198,8 +200,9 @@ class _Handler(BaseHTTPRequestHandler):
                 for sibling, (path, content) in zip(siblings, files.items(), strict=True):
                     entry = entry_of(path, content)
                     sibling.update(size=entry["size"], blobId=entry["oid"], lfs=entry.get("lfs"))
-            facts = {"id": name, "sha": commit, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
-            self._send_json({**facts, "lastModified": "2026-01-01T00:00:00.000Z", "author": name.split("/")[0]})
+            own = name.removeprefix("models/")
+            facts = {"id": own, "sha": commit, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
+            self._send_json({**facts, "lastModified": "2026-01-01T00:00:00.000Z", "author": own.split("/")[0]})
 
     def tree(self, name: str, revision: str, folder: str | None = None) -> None:
         if not (found := self._files(name, revision)):
@@ -271,14 +274,15 @@ class _Handler(BaseHTTPRequestHandler):
     def create(self) -> None:
         user, facts = self._user(), json.loads(self.body)
         owner = facts.get("organization") or user
-        name = f"{owner}/{facts['name']}"
-        address = {"url": f"{self.hub.url}/datasets/{name}", "name": name, "id": name}
+        own = f"{owner}/{facts['name']}"
+        name = own if facts.get("type") == "dataset" else f"models/{own}"
+        address = {"url": f"{self.hub.url}/{_page(name)}", "name": own, "id": own}
         if user is None:
             self._send(401, b'{"error": "Invalid username or password."}')
         elif owner != user:
             self._send(403, b'{"error": "You have no right to create it"}', {"X-Error-Message": "no right"})
         elif name in self.hub.repositories:
-            self._send_json({"error": "You already created this dataset repo", **address}, 409)
+            self._send_json({"error": "You already created this repo", **address}, 409)
         else:
             self.hub.publish(name, {".gitattributes": b"*.parquet filter=lfs\n"})
             self._send_json(address)
@@ -286,9 +290,9 @@ class _Handler(BaseHTTPRequestHandler):
     def validate_yaml(self) -> None:
         self._send_json({"errors": [], "warnings": []})
 
-    def preupload(self, name: str, _revision: str) -> None:
+    def preupload(self, name: str, branch: str) -> None:
         if repository := self._repository(name):
-            old = repository.commits[repository.refs["main"]]
+            old = repository.commits[repository.refs[branch]]
             modes = [
                 {
                     "path": file["path"],
@@ -298,7 +302,15 @@ class _Handler(BaseHTTPRequestHandler):
                 }
                 for file in json.loads(self.body)["files"]
             ]
-            self._send_json({"files": modes, "commitOid": repository.refs["main"]})
+            self._send_json({"files": modes, "commitOid": repository.refs[branch]})
+
+    def branch(self, name: str, branch: str) -> None:
+        if repository := self._repository(name):
+            if branch in repository.refs:
+                self._refuse(409, "", f"Reference already exists: refs/heads/{branch}")
+                return
+            repository.refs[branch] = repository.refs["main"]
+            self._send_json({})
 
     def lfs_batch(self, _name: str) -> None:
         objects = json.loads(self.body)["objects"]
@@ -315,8 +327,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, b"")
 
     def commit(self, name: str, branch: str) -> None:
-        if self._user() is None:
+        if (user := self._user()) is None:
             self._send(401, b'{"error": "Invalid username or password."}')
+        elif name.removeprefix("models/").split("/")[0] != user:
+            self._send(403, b'{"error": "You have no right to write to it"}', {"X-Error-Message": "no right"})
         elif repository := self._repository(name):
             files = dict(repository.commits[repository.refs[branch]])
             for line in self.body.splitlines():
@@ -331,11 +345,21 @@ class _Handler(BaseHTTPRequestHandler):
                 elif key == "deletedFolder":
                     files = {path: content for path, content in files.items() if not path.startswith(value["path"])}
             made = repository.commit(files, branch)
-            address = f"{self.hub.url}/datasets/{name}/commit/{made}"
+            address = f"{self.hub.url}/{_page(name)}/commit/{made}"
             self._send_json({"success": True, "commitOid": made, "commitUrl": address})
 
 
-_NAME, _REVISION = r"([^/]+/[^/]+)", r"([^/]+)"
+def _with_kind(path: str) -> str:
+    """Write the path of a model as that of a dataset `models/OWNER/NAME`, so that one table has both."""
+    path = re.sub("^/api/models/", "/api/datasets/models/", path)
+    return re.sub(r"^/(?!api/|datasets/)(?=[^/]+/[^/]+(/resolve/|\.git/))", "/datasets/models/", path)
+
+
+def _page(name: str) -> str:
+    return name.removeprefix("models/") if name.startswith("models/") else f"datasets/{name}"
+
+
+_NAME, _REVISION = r"((?:models/)?[^/]+/[^/]+)", r"([^/]+)"
 _ROUTES = [
     (rf"/api/datasets/{_NAME}", "info"),
     (rf"/api/datasets/{_NAME}/revision/{_REVISION}", "info"),
@@ -343,6 +367,7 @@ _ROUTES = [
     (rf"/api/datasets/{_NAME}/paths-info/{_REVISION}", "paths_info"),
     (rf"/api/datasets/{_NAME}/preupload/{_REVISION}", "preupload"),
     (rf"/api/datasets/{_NAME}/commit/{_REVISION}", "commit"),
+    (rf"/api/datasets/{_NAME}/branch/{_REVISION}", "branch"),
     (rf"/datasets/{_NAME}/resolve/{_REVISION}/(.+)", "resolve"),
     (rf"/datasets/{_NAME}\.git/info/lfs/objects/batch", "lfs_batch"),
     (r"/cdn/([0-9a-f]+)", "cdn"),

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from baselines.common.devices import cached_constant
+from baselines.common.devices import DTYPES, cached_constant
 from baselines.common.losses import LossOptions, category_loss, dense_losses, language_loss, presence_loss
 from baselines.common.prompt import IMAGE_ID
+from baselines.common.quantised import load_quantised
 
 
 @dataclass
@@ -58,6 +59,23 @@ class ReasoningModel(PreTrainedModel):
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__(config)
         self.category_head = None
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *arguments: Any, **keywords: Any) -> Any:
+        """Load a checkpoint as transformers does, and those of 8-bit integers too.
+
+        Raises:
+            OSError: a file is missing.
+            RuntimeError: the tensors do not fit the configuration.
+        """
+        config = keywords.get("config")
+        if config is None:
+            config = cls.config_class.from_pretrained(pretrained_model_name_or_path)  # type: ignore[union-attr]
+        if getattr(config, "row_quantised", False):
+            dtype = keywords.get("dtype")
+            known = dtype if isinstance(dtype, torch.dtype) else DTYPES.get(str(dtype), torch.float32)
+            return load_quantised(cls, pretrained_model_name_or_path, config, known).eval()
+        return super().from_pretrained(pretrained_model_name_or_path, *arguments, **keywords)
 
     def category_width(self) -> int | None:
         """Return the channels of `image.mask_features`, which a category head reads; None if there are none."""
@@ -224,8 +242,10 @@ def visual_numbers(input_ids: Tensor) -> Tensor:
 
 def states_at(states: Tensor, selected: Tensor, count: int) -> Tensor:
     """Gather from states (B, L, D) the `count` positions per row that `selected` (B, L) marks: (B, count, D)."""
-    # Indexing with a mask would wait for the device.
-    places = selected.logical_not().int().argsort(dim=1, stable=True)[:, :count]
+    # Indexing with a mask would wait for the device, and ONNX has no stable sort.
+    length = selected.shape[1]
+    order = selected.long() * length - torch.arange(length, device=selected.device)  # (B, L), all different in a row
+    places = order.topk(count, dim=1).indices  # (B, count)
     return states.gather(1, places.unsqueeze(-1).expand(-1, -1, states.shape[-1]))  # (B, count, D)
 
 

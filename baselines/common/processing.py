@@ -92,12 +92,21 @@ class Processor(ABC):
         return cls(tokenizer, config.image_size, config.visual_tokens, longest)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, config: Any) -> Self:
+    def from_pretrained(cls, folder: str | Path, config: Any = None, **_: Any) -> Self:
         """Load the processor of a checkpoint.
+
+        Args:
+            folder: folder or Hub id.
+            config: configuration of the model; None reads that of the checkpoint, after `import baselines.auto`.
+            **_: what transformers' AutoProcessor passes besides.
 
         Raises:
             EarthReasonError: the tokenizer cannot be loaded, or lacks one of `tokens`.
         """
+        if config is None:
+            from transformers import AutoConfig
+
+            config = AutoConfig.from_pretrained(folder)
         return cls.for_model(config, cls.load_tokenizer(folder, config))
 
     @staticmethod

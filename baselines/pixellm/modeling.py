@@ -249,7 +249,7 @@ class PixelLMModel(PromptedModel):
     def attended(self, attention_mask: Tensor, input_ids: Tensor, image: PixelLMFeatures) -> Tensor:
         """Leave out the visual tokens that show padding only."""
         visible = image.visible.gather(1, visual_numbers(input_ids))  # (B, L)
-        return attention_mask * torch.where(input_ids == IMAGE_ID, visible, True)
+        return attention_mask * (visible | (input_ids != IMAGE_ID))
 
     def make_queries(self, states: Tensor, question_mask: Tensor) -> Tensor:
         """Turn language states (B, L, hidden) into one query per scale: (B, 2, D)."""

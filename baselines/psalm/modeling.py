@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from transformers import AutoModel
 
 from baselines.common.encoders import make_encoder
-from baselines.common.modeling import ReasoningModel
+from baselines.common.modeling import ReasoningModel, states_at
 from baselines.common.pixels import normalise
 from baselines.psalm.connector import ResidualConnector
 from baselines.psalm.losses import PsalmLossConfig, match_losses
@@ -113,8 +113,7 @@ class PsalmModel(ReasoningModel):
         self, states: Tensor, question_mask: Tensor, is_query: Tensor, image: ImageFeatures
     ) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
         """Return mask logits (B, Q, h, w) and scores (B, Q) of each decoder step, and the presence logits (B,)."""
-        read = states[is_query].view(len(states), -1, states.shape[-1])  # (B, Q, hidden)
-        queries = self.query_projector(read)
+        queries = self.query_projector(states_at(states, is_query, len(self.seg_query)))  # (B, Q, D)
         condition = self.condition_projector(mean_over(states, question_mask))  # (B, D)
         positions = self.query_positions.to(queries.dtype)
         logits, refined = self.mask_decoder(queries, image.mask_features, image.memories, positions)

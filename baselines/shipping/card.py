@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from baselines.common.resolution import describe_range, known_range
 from baselines.common.words import encoder_of
+from earthreason.data.sources.release import HUB_ID
 from earthreason.errors import DataFormatError, DataNotFoundError, describe_validation_error
 from earthreason.metrics.formats import format_interval, format_score
 from earthreason.metrics.scores import HEADLINE
@@ -21,7 +22,7 @@ from earthreason.metrics.statistics import Interval
 LICENCE = "Apache-2.0"
 TRAINING = "training.yaml"
 R = TypeVar("R", bound=BaseModel)
-_TEMPLATE = Path(__file__).with_name("card.md")
+_TEMPLATE, _PLAIN = Path(__file__).with_name("card.md"), Path(__file__).with_name("plain_card.md")
 
 
 class Calibration(BaseModel):
@@ -42,6 +43,8 @@ class _Model(BaseModel, extra="allow"):
     @property
     def words(self) -> str | None:
         """Sentence encoder whose words a new language model started with."""
+        from baselines.common.words import encoder_of  # imports torch
+
         return None if self.checkpoint or self.language_model else encoder_of(self.tokenizer)
 
 
@@ -234,20 +237,19 @@ def write_model_card(
         dtype: data type of the weights.
         sha256: SHA-256 of the files, by name.
     """
-    from huggingface_hub import ModelCardData
-
     seen = known_range(settings.get("ground_resolution"))
-    front = ModelCardData(
-        license=LICENCE.lower(),
-        language="en",
-        pipeline_tag="image-segmentation",
-        tags=["remote-sensing", "reasoning-segmentation"],
+    trained = run.config.data
+    public = trained.config == "default" and trained.data_dir is None
+    front = front_matter(
+        run.model,
+        LICENCE.lower(),
+        model_name=run.name,
+        datasets=[HUB_ID] if public else None,
+        eval_results=_results(scores),
     )
-    environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
-        front=front.to_yaml(),
+    return _render(
+        _TEMPLATE,
+        front=front,
         run=run,
         data=data,
         scores=scores,
@@ -259,3 +261,58 @@ def write_model_card(
         licence=LICENCE,
         sha256=sha256,
     )
+
+
+def write_plain_card(model: str, name: str, exported: bool = False) -> str:
+    """Write the card of a checkpoint without records: what it is and how to ask it, without scores and licence.
+
+    Args:
+        model: name of the model.
+        name: name of the checkpoint, for its commands.
+        exported: whether it is a folder of `export`.
+    """
+    front = front_matter(model, "unknown")
+    return _render(_PLAIN, front=front, model=model, name=name, exported=exported)
+
+
+def front_matter(model: str, licence: str, **facts: Any) -> str:
+    """Write the front matter of a card for the Hub; `facts` are further arguments of `ModelCardData`."""
+    from huggingface_hub import ModelCardData
+
+    front = ModelCardData(
+        license=licence,
+        language="en",
+        library_name="earthreason",
+        pipeline_tag="image-segmentation",
+        tags=["remote-sensing", "reasoning-segmentation", model],
+        **{name: value for name, value in facts.items() if value},
+    )
+    return front.to_yaml()
+
+
+def _results(scores: Sequence[Score]) -> list[Any]:
+    """Return the headline scores as the Hub's evaluation results, in per cent."""
+    from huggingface_hub import EvalResult
+
+    return [
+        EvalResult(
+            task_type="image-segmentation",
+            task_name="reasoning segmentation",
+            dataset_type="earthreason",
+            dataset_name=f"EarthReason, {score.ground_truth}, protocol {score.protocol}",
+            dataset_config=score.ground_truth,  # results of one type and configuration are merged into one entry
+            metric_type=name.lower(),
+            metric_name=name,
+            metric_value=round(100 * value, 2),
+        )
+        for score in scores
+        for name in HEADLINE
+        if (value := score.scores.get(name)) is not None
+    ]
+
+
+def _render(template: Path, **values: Any) -> str:
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(template.read_text(encoding="utf-8")).render(**values)

@@ -1,22 +1,24 @@
-"""Say in one line why the Hub did not give or take a dataset, and what to do."""
+"""Say in one line why the Hub did not give or take a repository, and what to do."""
 
 from __future__ import annotations
 
 import errno
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 _NETWORK = ("requests", "urllib3", "httpx", "httpx2", "httpcore", "httpcore2")
 """Packages whose exceptions without a response mean that no server answered."""
 
 
-def explain(error: BaseException, repository: str, revision: str | None = None) -> str:
+def explain(
+    error: BaseException, repository: str, revision: str | None = None, kind: Literal["dataset", "model"] = "dataset"
+) -> str:
     """Return the reason for an exception of `huggingface_hub` and its remedy, in one line."""
     from huggingface_hub import constants
 
     endpoint = constants.ENDPOINT
-    page = f"{endpoint}/datasets/{repository}"
+    page = f"{endpoint}/{repository}" if kind == "model" else f"{endpoint}/datasets/{repository}"
     status, code, headers, sent_token = _response(error)
     kinds = {type(link).__name__ for link in _chain(error)}
     if any(isinstance(link, OSError) and link.errno == errno.ENOSPC for link in _chain(error)):

@@ -126,7 +126,7 @@ def test_two_models_of_one_name_are_refused():
 
 def test_the_models_of_the_package_are_all_found():
     trivial = {"empty", "everything", "centre", "constant", "saliency"}
-    assert set(MODELS) == {"segearth_r1", "lisa", "pixellm", "psalm", "vlm_sam", *trivial}
+    assert set(MODELS) == {"segearth_r1", "lisa", "pixellm", "psalm", "vlm_sam", "exported", *trivial}
     assert next(iter(MODELS)) == "segearth_r1"
     assert set(trainable_models()) == {"segearth_r1", "lisa", "pixellm", "psalm"}
     assert set(convertible_models()) == {"segearth_r1", "lisa", "pixellm", "psalm"}

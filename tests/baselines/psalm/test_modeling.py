@@ -127,8 +127,8 @@ def test_the_last_step_answers_and_queries_count_for_presence_by_their_scores():
         layer.bias.zero_()
         getattr(layer, first)[..., 0] = 1.0
     model.condition_projector.bias *= math.log(3) / 2
-    is_query = torch.tensor([[False, True, True]])
-    fields, _ = model.answer(torch.zeros(1, 3, 64), ~is_query, image_of(), None, is_query=is_query)
+    is_query = torch.arange(1 + QUERIES).view(1, -1) > 0
+    fields, _ = model.answer(torch.zeros(1, 1 + QUERIES, 64), ~is_query, image_of(), None, is_query=is_query)
     assert fields["mask_logits"].unique().tolist() == [9]
     assert fields["presence_logits"].item() == pytest.approx(1 / 4 * 1 + 3 / 4 * 3)
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 from baselines.shipping.card import Data, read_run, read_scores, write_model_card
 from earthreason.errors import DataFormatError, DataNotFoundError
@@ -144,3 +145,25 @@ def test_a_file_that_is_no_record_is_refused_in_one_line(tmp_path, text):
 def test_a_missing_file_is_named(run, tmp_path):
     with pytest.raises(DataNotFoundError, match=r"none\.json"):
         read_scores(tmp_path / "none.json", run, None)
+
+
+def test_the_hub_client_reads_library_task_data_and_results_from_the_card(run, tmp_path):
+    score = read_scores(write_scores(tmp_path / "s.json"), run, 0.25)
+    data = ModelCard(write_model_card(run, DATA, [score], {"image_size": 256}, "bfloat16", {})).data
+    assert (data.library_name, data.pipeline_tag, data.license) == ("earthreason", "image-segmentation", "apache-2.0")
+    assert data.model_name == "harbour"
+    assert {result.metric_name: result.metric_value for result in data.eval_results} == {
+        "gIoU": 43.22,
+        "Pr@0.5": 50.0,
+        "N-acc": 25.0,
+        "T-acc": 100.0,
+    }
+    two = [score, score.model_copy(update={"ground_truth": "diagnostic test"})]
+    card = write_model_card(run, DATA, two, {"image_size": 256}, "bfloat16", {})
+    named = yaml.safe_load(card.split("---\n")[1])["model-index"][0]["results"]
+    assert [entry["dataset"]["config"] for entry in named] == ["sample test", "diagnostic test"]
+    assert data.datasets is None  # the run read a folder of its own
+    public = run.model_copy(deep=True)
+    public.config.data.data_dir = None
+    data = ModelCard(write_model_card(public, DATA, [], {"image_size": 256}, "bfloat16", {})).data
+    assert data.datasets == ["earth-insights/EarthReason"]
