@@ -12,7 +12,6 @@ from jinja2 import Environment, StrictUndefined
 from pydantic import BaseModel, ValidationError
 
 from baselines.common.resolution import describe_range, known_range
-from baselines.common.words import encoder_of
 from earthreason.data.sources.release import HUB_ID
 from earthreason.errors import DataFormatError, DataNotFoundError, describe_validation_error
 from earthreason.metrics.formats import format_interval, format_score
