@@ -2,6 +2,9 @@ import json
 
 import numpy as np
 import pytest
+
+pytest.importorskip("pyproj", reason="the geo extra is not installed")
+
 from pyproj import Transformer
 from shapely.geometry import Polygon, box, mapping
 
