@@ -104,13 +104,20 @@ def _area(shape: Geometry, grid: GeoGrid, place: str) -> Area:
 
 
 def _in_pixels(stated: StatedArea, grid: GeoGrid) -> Geometry:
+    from pyproj.exceptions import ProjError
     from shapely.affinity import affine_transform
 
     if grid.transform is None:
         raise EarthReasonError(
             f"{stated.place}: the scene states no place on Earth; give the area as pixels:left,top,width,height"
         )
-    placed = stated.shape if stated.crs == "scene" else _in_scene_crs(stated, grid)
+    try:
+        placed = stated.shape if stated.crs == "scene" else _in_scene_crs(stated, grid)
+    except ProjError as error:  # a local CRS, such as that of a building site
+        raise EarthReasonError(
+            f"{stated.place}: cannot be expressed in the CRS of the scene ({' '.join(str(error).split())}); "
+            "give it in the scene's own units (--area-crs scene)"
+        ) from None
     a, b, c, d, e, f = grid.transform
     size = a * e - b * d
     inverse = (e / size, -b / size, -d / size, a / size, (b * f - c * e) / size, (c * d - a * f) / size)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, show_value
 
 if TYPE_CHECKING:
@@ -160,7 +162,8 @@ def _geojson(value: Mapping[str, Any], place: str, crs: str | None) -> StatedAre
     stated, shapes = _stated_crs(value, place) or crs or WGS_84, []
     for geometry in _geometries(value, place):
         try:
-            shapes.append(shape(geometry))
+            with np.errstate(invalid="ignore"):  # numbers that are not finite are refused below
+                shapes.append(shape(geometry))
         except Exception as error:  # shapely raises almost any type for coordinates that are not numbers
             raise DataFormatError(f"{place}: a geometry is not GeoJSON ({' '.join(str(error).split())})") from None
     return StatedArea(place, _joined(shapes, place), stated)
@@ -226,7 +229,6 @@ def _layer(path: Path, crs: str | None) -> StatedArea:
 
 def _joined(shapes: list[Any], place: str) -> Geometry:
     """Join the polygons of an area; points and lines among them are passed over, with a line in the log."""
-    import numpy as np
     from shapely import force_2d, get_coordinates, is_valid_reason, union_all
     from shapely.geometry import GeometryCollection
 

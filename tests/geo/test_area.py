@@ -2,6 +2,9 @@ import json
 
 import numpy as np
 import pytest
+
+pytest.importorskip("pyproj", reason="the geo extra is not installed")
+
 from pyproj import Transformer
 from shapely.geometry import Polygon, box, mapping
 
@@ -195,6 +198,13 @@ def test_scenes_without_crs_or_place_take_no_degrees():
     assert "states no CRS" in refusal("9,48,10,49", GeoGrid(40, 60, UTM.transform))
     assert "pixels:left,top,width,height" in refusal("9,48,10,49", GeoGrid(40, 60))
     assert "unknown CRS 'EPSG:1'" in refusal("9,48,10,49", UTM, "EPSG:1")
+
+
+def test_a_local_crs_takes_its_own_units_only():
+    local = 'LOCAL_CS["site",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
+    grid = GeoGrid(40, 60, (1.0, 0.0, 0.0, 0.0, -1.0, 40.0), local)
+    assert "cannot be expressed" in refusal("9,48,10,49", grid)
+    assert parse_area("10,10,20,30", grid, "scene").window == Window(10, 10, 10, 20)
 
 
 def test_an_area_between_pixel_centres_is_refused():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from earthreason.errors import DataFormatError, EarthReasonError
-from earthreason.geo.bands import Stretch, parse_bands
+from earthreason.geo.bands import Stretch, linear, parse_bands
 from earthreason.geo.reading import open_scene
 
 from .rasters import bytes_of, gdal, needs_gdal, noise, write
@@ -113,6 +113,20 @@ def test_limits_are_values_after_the_scale_and_offset_of_the_file(tmp_path, scal
     assert np.abs(shown(path, stretch=Stretch("values", low, high))[..., 0] - expected).max() <= 1
     ends = "5.02,5.98" if scale > 0 else "4.02,4.98"
     assert facts(path)["stretch"] == f"2%,98% of band 1 = {ends}"
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16])
+@pytest.mark.parametrize(("low", "high"), [(-3.5, 90.25), (90.25, -3.5)])
+def test_many_small_numbers_are_shown_as_few_are(dtype, low, high):
+    least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+    every = np.arange(least, most + 1).astype(dtype).reshape(1, -1)
+    valid = np.ones(every.shape, bool)
+    valid[0, 100 - least] = False
+    expected = np.clip(np.round((every - low) * (255 / (high - low))), 0, 255)
+    expected[0, 100 - least] = 0
+    for times in (1, 2):
+        many = linear(every.repeat(times, 0), low, high, valid.repeat(times, 0))
+        assert np.array_equal(many, expected.repeat(times, 0))
 
 
 def test_8_bits_stay_unless_a_stretch_is_wished(tmp_path):

@@ -1,4 +1,7 @@
 import pytest
+
+pytest.importorskip("pyproj", reason="the geo extra is not installed")
+
 from pyproj import Geod, Transformer
 
 from earthreason.geo.grid import GeoGrid
