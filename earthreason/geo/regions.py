@@ -90,7 +90,11 @@ def find_regions(raster: AnswerRaster) -> Outlines:
     from rasterio.errors import RasterioError
 
     try:
-        with tempfile.TemporaryDirectory(prefix="earthreason-") as folder, rasterio.Env(), warnings.catch_warnings():
+        with (
+            tempfile.TemporaryDirectory(prefix="earthreason-") as folder,
+            rasterio.Env(GDAL_CACHEMAX=128),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             path = Path(folder) / "mask.tif"
             components = _write_mask(path, raster)

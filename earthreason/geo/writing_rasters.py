@@ -132,8 +132,13 @@ def _write_geotiff(
 
     refuse_folder(path)
     try:
-        # The environment brings what GDAL prints to the logging of Python.
-        with atomic_path(path) as temporary, rasterio.Env(), warnings.catch_warnings(), _scratch(temporary) as blocks:
+        # The environment brings what GDAL prints to the logging of Python, and bounds its cache in MB.
+        with (
+            atomic_path(path) as temporary,
+            rasterio.Env(GDAL_CACHEMAX=128),
+            warnings.catch_warnings(),
+            _scratch(temporary) as blocks,
+        ):
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             _write_blocks(blocks, answers, read, kind, dtype, nodata)
             rasterio.shutil.copy(

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.geo.answers import SceneAnswer, SceneAnswers
 from earthreason.geo.writing_rasters import write_mask, write_probability
-from tests.geo.layer_cases import FACTS, RINGS, UTM, answers_of, grid_of, run_gdal
+from tests.geo.layer_cases import FACTS, RINGS, answers_of, grid_of, run_gdal
 
 NOTHING = np.zeros_like(RINGS)
 QUESTIONS = ("Where are roofs?", "Où est l'eau ?")
@@ -65,9 +66,9 @@ def test_a_geotiff_keeps_place_values_and_questions(tmp_path, large, transform, 
 def test_gdal_s_own_check_finds_a_cloud_optimised_geotiff(tmp_path, large):
     write_mask(tmp_path / "a.tif", answers_of(large))
     write_probability(tmp_path / "b.tif", answers_of(large))
-    check = ["/usr/bin/python3", "-m", "osgeo_utils.samples.validate_cloud_optimized_geotiff"]
-    if subprocess.run([*check[:2], "osgeo_utils"], capture_output=True).returncode not in (0, 1):
+    if not Path("/usr/bin/python3").exists():
         pytest.skip("python3-gdal is not here")
+    check = ["/usr/bin/python3", "-m", "osgeo_utils.samples.validate_cloud_optimized_geotiff"]
     for name in "ab":
         done = subprocess.run([*check, str(tmp_path / f"{name}.tif")], capture_output=True, text=True)
         if "No module named" in done.stderr:
@@ -187,4 +188,3 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path):
     ] * 3
     assert all(line.startswith("_tiff") for line in done.stderr.splitlines())  # libtiff cannot be told to be silent
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
-    assert UTM
