@@ -102,7 +102,7 @@ def take_pictures(browser: Any, address: str, out: Path, question: str) -> None:
         return page
 
     page = opened(_DESK, "light")
-    ask(page, *open_sample(page, "Solar power plant")[:1], "Which line would a train follow?")
+    ask(page, *open_sample(page, "Stadium")[:1], "Where could a car be parked?")
     save_screen(page, out / "serve_sample.png")
     page = opened(_DESK, "dark")
     ask(page, *open_sample(page, "Nothing to find")[:1])
