@@ -68,6 +68,10 @@ class Cost:
     memory: int
     output: str
 
+    def __str__(self) -> str:
+        """Write the cost for people."""
+        return f"{self.seconds:,.1f} s ({self.core_seconds:,.1f} of one core), peak {self.memory / 1e6:,.0f} MB"
+
 
 def side_of(megapixels: float) -> int:
     """Return the side of a square scene, in pixels, to the next whole block from one megapixel on."""
@@ -179,23 +183,17 @@ def time_scene(scene: Path, folder: Path, model: str, questions: int, limit: flo
     regions = sum(answer["regions"] or 0 for answer in report["answers"])
     sizes = [f"{path.name} {path.stat().st_size / 1e6:,.2f} MB" for path in (layer, mask) if path.exists()]
     lines = [
-        f"{pixels[1] / 1e6:,.0f} MP ({pixels[0] / 1e6:,.0f} MB): {own.seconds:,.1f} s ({own.core_seconds:,.1f} of one core), "
-        f"{pixels[1] / 1e6 / own.seconds:,.2f} MP/s, peak {own.memory / 1e6:,.0f} MB; {regions:,} regions, "
-        f"{' and '.join(sizes)}",
-        f"    rasterio reads all pixels in {reading.seconds:,.1f} s ({reading.core_seconds:,.1f}), peak {reading.memory / 1e6:,.0f} MB: "
-        f"segment takes {own.core_seconds / reading.core_seconds:,.1f} times its core seconds",
+        f"{pixels[1] / 1e6:,.0f} MP ({pixels[0] / 1e6:,.0f} MB): {own}; {pixels[1] / 1e6 / own.seconds:,.2f} MP/s; "
+        f"{regions:,} regions, {' and '.join(sizes)}",
+        f"    rasterio reads all pixels in {reading}: segment takes "
+        f"{own.core_seconds / reading.core_seconds:,.1f} times its core seconds",
     ]
     polygonize = shutil.which("gdal_polygonize.py") or shutil.which("gdal_polygonize")
     if polygonize and mask.exists():
         shapes = folder / "polygonize.gpkg"
         shapes.unlink(missing_ok=True)
         peer = measure([polygonize, "-q", mask, shapes, "-f", "GPKG"], folder / "polygonize.log", limit)
-        taken = (
-            f"more than {limit:g} s"
-            if peer is None
-            else f"{peer.seconds:,.1f} s ({peer.core_seconds:,.1f}), peak {peer.memory / 1e6:,.0f} MB"
-        )
-        lines.append(f"    gdal_polygonize takes {taken} for the mask alone")
+        lines.append(f"    gdal_polygonize, for the mask alone: {peer or f'stopped after {limit:g} s'}")
     return lines
 
 
