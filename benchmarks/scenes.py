@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0:0] = [str(ROOT)]
@@ -45,9 +47,11 @@ class Colour:
     name, tile_side, ground_resolution, no_target_threshold = "colour", 1024, None, 0.5
 
     def score_tiles(self, tiles: Sequence[np.ndarray], questions: Sequence[str]) -> Iterator[TileScores]:
-        """Yield the difference of the two channels as logits."""
+        """Yield the difference of the two channels as logits, smoothed so that regions have the size of objects."""
         for tile in tiles:
-            logits = tile[..., 2].astype(np.float32) - tile[..., 0]
+            height, width = tile.shape[:2]
+            difference = Image.fromarray(tile[..., 2].astype(np.float32) - tile[..., 0])
+            logits = np.asarray(difference.reduce(16).resize((width, height), Image.Resampling.BILINEAR))
             yield TileScores(np.stack([logits] * len(questions)), np.zeros(len(questions), np.float32))
 
     def predict(self, images: Sequence[Any], questions: Sequence[str]) -> list[np.ndarray | None]:
@@ -57,11 +61,16 @@ class Colour:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took: seconds, and the largest resident memory in bytes."""
+    """What a process took: seconds, seconds of one core, and the largest resident memory in bytes."""
 
     seconds: float
+    core_seconds: float
     memory: int
     output: str
+
+    def __str__(self) -> str:
+        """Write the cost for people."""
+        return f"{self.seconds:,.1f} s ({self.core_seconds:,.1f} of one core), peak {self.memory / 1e6:,.0f} MB"
 
 
 def side_of(megapixels: float) -> int:
@@ -111,7 +120,7 @@ def measure(command: Sequence[str | Path], log: Path, limit: float) -> Cost | No
     Raises:
         RuntimeError: the command failed.
     """
-    began = time.perf_counter()
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with log.open("w") as errors, tempfile.TemporaryFile() as output:
         process = subprocess.Popen([str(word) for word in command], stdout=output, stderr=errors, env=environment)
@@ -123,12 +132,12 @@ def measure(command: Sequence[str | Path], log: Path, limit: float) -> Cost | No
                 process.wait()
                 return None
             time.sleep(0.02)
-        seconds = time.perf_counter() - began
+        seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
         output.seek(0)
         text = output.read().decode()
     if process.returncode:
         raise RuntimeError(f"{command[0]} failed: {log.read_text()[-2000:]}")
-    return Cost(seconds, memory, text)
+    return Cost(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, memory, text)
 
 
 def peak_of(process: int) -> int:
@@ -174,19 +183,17 @@ def time_scene(scene: Path, folder: Path, model: str, questions: int, limit: flo
     regions = sum(answer["regions"] or 0 for answer in report["answers"])
     sizes = [f"{path.name} {path.stat().st_size / 1e6:,.2f} MB" for path in (layer, mask) if path.exists()]
     lines = [
-        f"{pixels[1] / 1e6:,.0f} MP ({pixels[0] / 1e6:,.0f} MB): {own.seconds:,.1f} s, "
-        f"{pixels[1] / 1e6 / own.seconds:,.2f} MP/s, peak {own.memory / 1e6:,.0f} MB; {regions:,} regions, "
-        f"{' and '.join(sizes)}",
-        f"    rasterio reads all pixels in {reading.seconds:,.1f} s, peak {reading.memory / 1e6:,.0f} MB: "
-        f"segment takes {own.seconds / reading.seconds:,.1f} times as long",
+        f"{pixels[1] / 1e6:,.0f} MP ({pixels[0] / 1e6:,.0f} MB): {own}; {pixels[1] / 1e6 / own.seconds:,.2f} MP/s; "
+        f"{regions:,} regions, {' and '.join(sizes)}",
+        f"    rasterio reads all pixels in {reading}: segment takes "
+        f"{own.core_seconds / reading.core_seconds:,.1f} times its core seconds",
     ]
     polygonize = shutil.which("gdal_polygonize.py") or shutil.which("gdal_polygonize")
     if polygonize and mask.exists():
         shapes = folder / "polygonize.gpkg"
         shapes.unlink(missing_ok=True)
         peer = measure([polygonize, "-q", mask, shapes, "-f", "GPKG"], folder / "polygonize.log", limit)
-        taken = f"more than {limit:g} s" if peer is None else f"{peer.seconds:,.1f} s, peak {peer.memory / 1e6:,.0f} MB"
-        lines.append(f"    gdal_polygonize takes {taken} for the mask alone")
+        lines.append(f"    gdal_polygonize, for the mask alone: {peer or f'stopped after {limit:g} s'}")
     return lines
 
 

@@ -76,5 +76,5 @@ def range_of(
     seen = [canvas_resolution(gsd, height, width, side) for gsd, height, width in facts if gsd]
     if not seen:
         return None
-    finest, coarsest = (float(f"{each:.4g}") for each in np.percentile(seen, ENDS))
+    finest, coarsest = (float(f"{each:.3g}") for each in np.percentile(seen, ENDS))
     return finest, coarsest

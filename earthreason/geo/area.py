@@ -132,19 +132,26 @@ def _in_scene_crs(stated: StatedArea, grid: GeoGrid) -> Geometry:
             "pixels:left,top,width,height"
         )
     own, target = CRS.from_user_input(stated.crs), CRS.from_user_input(grid.crs)
-    turn = _turn(own)
-    outline = np.asarray(Transformer.from_crs(target, own, always_xy=True).transform(*_all_over(grid).T)).T
-    outline = outline[np.isfinite(outline).all(axis=1)]
-    if not len(outline):
+    turn, target_turn = _turn(own), _turn(target)
+    points = _all_over(grid)
+    outline = np.asarray(Transformer.from_crs(target, own, always_xy=True).transform(*points.T)).T
+    known = np.isfinite(outline).all(axis=1)
+    if not known.any():
         raise EarthReasonError(f"{stated.place}: the scene lies outside the domain of its CRS or of {own.name}")
+    centre = outline[len(outline) // 2 if known[len(outline) // 2] else known.argmax(), 0]
     if turn is not None:  # longitudes that run on over the antimeridian
-        outline[:, 0] = outline[0, 0] + (outline[:, 0] - outline[0, 0] + turn / 2) % turn - turn / 2
-    (west, south), (east, north) = outline.min(axis=0), outline.max(axis=0)
-    if turn is not None and (pole := _pole(own, target, grid, turn)):
-        west, east = outline[0, 0] - turn / 2, outline[0, 0] + turn / 2
-        south, north = (south, turn / 4) if pole > 0 else (-turn / 4, north)
+        near_to = centre if target_turn is None else points[:, 0] / target_turn * turn
+        outline[:, 0] += np.round((near_to - outline[:, 0]) / turn) * turn
+    (west, south), (east, north) = outline[known].min(axis=0), outline[known].max(axis=0)
     margin = _MARGIN * max(east - west, north - south)
     near = box(west - margin, south - margin, east + margin, north + margin)
+    if turn is not None and target_turn is None:
+        if pole := _pole(own, target, grid, turn):
+            near = box(
+                centre - turn / 2, -turn / 4 if pole < 0 else south, centre + turn / 2, turn / 4 if pole > 0 else north
+            )
+        elif (seam := _seam(own, target, centre, (south + north) / 2, turn)) is not None:
+            near = near.intersection(box(seam, -turn, seam + turn, turn))
     shape = _turned_copies(stated.shape, near, turn) if turn is not None else stated.shape.intersection(near)
     if shape.is_empty:
         raise _outside(stated.place, stated.shape.bounds, (west, south, east, north), f"in {own.name}", stated.shape)
@@ -152,7 +159,6 @@ def _in_scene_crs(stated: StatedArea, grid: GeoGrid) -> Geometry:
     if own.equals(target, ignore_axis_order=True):
         return shape
     forth = Transformer.from_crs(own, target, always_xy=True)
-    target_turn = _turn(target)
 
     def project(points: np.ndarray) -> np.ndarray:
         placed = np.asarray(forth.transform(*points.T)).T
@@ -178,8 +184,6 @@ def _pole(own: Any, target: Any, grid: GeoGrid, turn: float) -> int:
     from pyproj.exceptions import ProjError
 
     assert grid.transform is not None
-    if target.is_geographic:
-        return 0
     a, b, c, d, e, f = grid.transform
     for pole in (1, -1):
         try:
@@ -190,6 +194,26 @@ def _pole(own: Any, target: Any, grid: GeoGrid, turn: float) -> int:
         if 0 <= column <= grid.width and 0 <= row <= grid.height:
             return pole
     return 0
+
+
+def _seam(own: Any, target: Any, centre: float, latitude: float, turn: float) -> float | None:
+    """Return the longitude west of `centre` at which a projection cuts the globe open; None if it does not.
+
+    What is beyond it is on the other side of the map.
+    """
+    from pyproj import Transformer
+
+    operation = target.coordinate_operation
+    stated = [item.value for item in operation.params if "longitude" in item.name.casefold()] if operation else []
+    if not stated:
+        return None
+    seam: float = (stated[0] / 360 - 0.5) * turn
+    seam += math.floor((centre - seam) / turn) * turn
+    step = turn * 1e-6
+    east, west = np.asarray(
+        Transformer.from_crs(own, target, always_xy=True).transform([seam + step, seam - step], [latitude, latitude])
+    )[0]
+    return seam if abs(east - west) > 1_000 * step / turn * target.ellipsoid.semi_major_metre * 2 * math.pi else None
 
 
 def _turned_copies(shape: Geometry, near: Geometry, turn: float) -> Geometry:

@@ -157,13 +157,13 @@ def _json(text: str, place: str) -> Mapping[str, Any]:
 def _geojson(value: Mapping[str, Any], place: str, crs: str | None) -> StatedArea:
     from shapely.geometry import shape
 
-    shapes = []
+    stated, shapes = _stated_crs(value, place) or crs or WGS_84, []
     for geometry in _geometries(value, place):
         try:
             shapes.append(shape(geometry))
         except Exception as error:  # shapely raises almost any type for coordinates that are not numbers
             raise DataFormatError(f"{place}: a geometry is not GeoJSON ({' '.join(str(error).split())})") from None
-    return StatedArea(place, _joined(shapes, place), _stated_crs(value, place) or crs or WGS_84)
+    return StatedArea(place, _joined(shapes, place), stated)
 
 
 def _geometries(value: object, place: str, depth: int = 0) -> Iterator[Mapping[str, Any]]:
@@ -233,18 +233,18 @@ def _joined(shapes: list[Any], place: str) -> Geometry:
     flat = [part for shape in shapes for part in (shape.geoms if isinstance(shape, GeometryCollection) else [shape])]
     polygons = [force_2d(shape) for shape in flat if shape.geom_type in _POLYGONS and not shape.is_empty]
     if not polygons:
-        kinds = ", ".join(sorted({shape.geom_type for shape in flat})) or "nothing"
+        kinds = ", ".join(sorted({shape.geom_type for shape in flat if not shape.is_empty})) or "nothing"
         raise DataFormatError(f"{place}: an area needs polygons, but it has {kinds}")
     if len(polygons) < len(flat):
         _log.warning("%s: %d of %d shapes are no polygons and not used", place, len(flat) - len(polygons), len(flat))
     for polygon in polygons:
         if not np.isfinite(get_coordinates(polygon)).all():
             raise DataFormatError(f"{place}: a coordinate is not a finite number")
-        if polygon.area == 0:
-            raise DataFormatError(f"{place}: a polygon has no size")
         if not polygon.is_valid:
             raise DataFormatError(
                 f"{place}: a polygon is not valid ({is_valid_reason(polygon)}); repair it "
                 "(ogr2ogr -makevalid, or Fix geometries in QGIS)"
             )
+        if polygon.area == 0:
+            raise DataFormatError(f"{place}: a polygon has no size")
     return union_all(polygons)

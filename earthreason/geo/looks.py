@@ -23,6 +23,7 @@ Limits = tuple[float, float]
 MOST_SAMPLED = 4 << 20
 """Most pixels of a band that are looked at for its percentiles."""
 _SAMPLES_A_SIDE, _SAMPLE_SIDE = 16, 128  # 4 MP in windows, for files without overviews
+_LEAST_WITH_DATA = 0.01  # share of the pixels in windows
 _COARSEST = 4  # times MOST_SAMPLED that may be read from the smallest overview
 _DEFAULT = Stretch("percentiles", *PERCENTILES)
 _log = logging.getLogger("earthreason.geo")
@@ -278,15 +279,16 @@ def _sampled_limits(source: DatasetReader, form: BandForm, stretch: Stretch | No
     whole = Window(0, 0, source.width, source.height)
     shrunk = math.sqrt(MOST_SAMPLED / (source.width * source.height))
     shape = (max(1, int(source.height * shrunk)), max(1, int(source.width * shrunk)))
-    overviews = source.overviews(form.number)
     if shrunk >= 1:
-        return _limits_in(source, form, [(whole, (source.height, source.width))], stretch)
-    if overviews and source.width * source.height / max(overviews) ** 2 <= _COARSEST * MOST_SAMPLED:
-        return _limits_in(source, form, [(whole, shape)], stretch)
-    limits = _limits_in(source, form, list(_windows(source)), stretch)
-    if limits is not None and math.isfinite(sum(limits)):
-        return limits
-    return _limits_in(source, form, [(whole, shape)], stretch)  # data in a few places only, so all must be looked at
+        return form.limits(_sampled(source, form, [(whole, (source.height, source.width))]), None, stretch)
+    overviews = source.overviews(form.number)
+    if not overviews or source.width * source.height / max(overviews) ** 2 > _COARSEST * MOST_SAMPLED:
+        reads = list(_windows(source))
+        values = _sampled(source, form, reads)
+        if len(values) >= _LEAST_WITH_DATA * sum(window.width * window.height for window, _ in reads):
+            return form.limits(values, None, stretch)
+        # There is data in a few places only, so all must be looked for.
+    return form.limits(_sampled(source, form, [(whole, shape)]), None, stretch)
 
 
 def _windows(source: DatasetReader) -> Iterator[tuple[Window, tuple[int, int]]]:
@@ -304,16 +306,14 @@ def _starts(length: int, block: int) -> list[int]:
     return sorted({int(start) for start in snapped})
 
 
-def _limits_in(
-    source: DatasetReader, form: BandForm, reads: list[tuple[Window, tuple[int, int]]], stretch: Stretch | None
-) -> Limits | None:
-    """Return the limits of the pixels with data of some reads, which are not averaged: means are not percentiles."""
+def _sampled(source: DatasetReader, form: BandForm, reads: list[tuple[Window, tuple[int, int]]]) -> np.ndarray:
+    """Return the stored values with data of some reads, which are not averaged: means are not percentiles."""
     found = []
     for window, shape in reads:
         values = source.read(form.number, window=_rasterio(window), out_shape=shape)
         valid = _with_data(form, values, _mask(source, form, window, shape))
         found.append(values.ravel() if valid is None else values[valid])
-    return form.limits(np.concatenate(found), None, stretch)
+    return np.concatenate(found)
 
 
 def _words(form: BandForm, limits: Limits | None, stretch: Stretch | None) -> str:

@@ -90,7 +90,11 @@ def find_regions(raster: AnswerRaster) -> Outlines:
     from rasterio.errors import RasterioError
 
     try:
-        with tempfile.TemporaryDirectory(prefix="earthreason-") as folder, warnings.catch_warnings():
+        with (
+            tempfile.TemporaryDirectory(prefix="earthreason-") as folder,
+            rasterio.Env(GDAL_CACHEMAX=128),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             path = Path(folder) / "mask.tif"
             components = _write_mask(path, raster)
@@ -98,7 +102,7 @@ def find_regions(raster: AnswerRaster) -> Outlines:
     except EarthReasonError:  # some are OSErrors too
         raise
     except (RasterioError, OSError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error.__cause__ or error).split())
         raise EarthReasonError(
             f"cannot write a temporary mask ({reason}); free space in {tempfile.gettempdir()} or set TMPDIR"
         ) from error

@@ -14,6 +14,7 @@ from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_folder
 from earthreason.geo.answers import SceneAnswer, SceneAnswers
 from earthreason.geo.grid import GeoGrid, Window
+from earthreason.geo.texts import printable
 
 GEOTIFF_SUFFIXES = (".tif", ".tiff")
 RASTER_SUFFIXES = (*GEOTIFF_SUFFIXES, ".png")
@@ -70,7 +71,6 @@ def write_probability(path: Path, answers: SceneAnswers) -> None:
     def read(answer: SceneAnswer, window: Window) -> np.ndarray:
         return np.asarray(answer.raster.probability(window), np.float32)
 
-    # 3, floating point: PREDICTOR=YES
     options = {"overview_resampling": "average", "predictor": "yes"}
     _write_geotiff(path, answers, read, "probability", "float32", float("nan"), options)
 
@@ -132,7 +132,13 @@ def _write_geotiff(
 
     refuse_folder(path)
     try:
-        with atomic_path(path) as temporary, warnings.catch_warnings(), _scratch(temporary) as blocks:
+        # The environment brings what GDAL prints to the logging of Python, and bounds its cache in MB.
+        with (
+            atomic_path(path) as temporary,
+            rasterio.Env(GDAL_CACHEMAX=128),
+            warnings.catch_warnings(),
+            _scratch(temporary) as blocks,
+        ):
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             _write_blocks(blocks, answers, read, kind, dtype, nodata)
             rasterio.shutil.copy(
@@ -149,7 +155,7 @@ def _write_geotiff(
     except EarthReasonError:  # some are OSErrors too
         raise
     except (RasterioError, OSError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:300]
+        reason = getattr(error, "strerror", None) or " ".join(str(error.__cause__ or error).split())[:300]
         raise EarthReasonError(f"{path}: cannot write the {kind}: {reason}; is the disk full?") from error
 
 
@@ -181,15 +187,16 @@ def _write_blocks(
     tiles = {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": "deflate", "zlevel": 1}
     layout = {"interleave": "band", "bigtiff": "if_safer", **tiles}
     with rasterio.open(path, "w", height=grid.height, width=grid.width, **profile, **layout) as target:
-        target.update_tags(**answers.facts, CONTENT=kind, AREA_OR_POINT="Area")
+        facts = {printable(name): printable(value) for name, value in answers.facts.items()}
+        target.update_tags(**facts | {"CONTENT": kind, "AREA_OR_POINT": "Area"})
         for band, answer in enumerate(answers.answers, 1):
-            target.set_band_description(band, answer.question)
+            target.set_band_description(band, printable(answer.question))
             target.update_tags(
                 band,
-                question=answer.question,
+                question=printable(answer.question),
                 has_target="yes" if answer.has_target else "no",
                 no_target_score=f"{answer.no_target_score:.6f}",
-                **({"text": answer.text} if answer.text else {}),
+                **({"text": printable(answer.text)} if answer.text else {}),
             )
             for window in _windows(grid.whole):
                 rows, columns = (window.top, window.bottom), (window.left, window.right)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 from xml.sax.saxutils import escape
@@ -17,6 +17,7 @@ from earthreason.files import atomic_path, refuse_folder, write_text
 from earthreason.geo.ellipsoid import geographic_polygons, is_on_earth
 from earthreason.geo.regions import QuestionSummary, Region
 from earthreason.geo.replacing import replace_together
+from earthreason.geo.texts import printable
 
 _DRIVERS = {
     ".gpkg": "GPKG",
@@ -59,6 +60,25 @@ class VectorLayer(Protocol):
         """Facts of the run."""
 
 
+@dataclass(frozen=True)
+class _PrintableLayer:
+    """A layer whose texts every format can hold."""
+
+    regions: tuple[Region, ...]
+    crs: str | None
+    summaries: tuple[QuestionSummary, ...]
+    facts: dict[str, str]
+
+    @classmethod
+    def of(cls, layer: VectorLayer) -> _PrintableLayer:
+        regions = layer.regions
+        if any(text != printable(text) for region in regions for text in (region.question, region.answer)):
+            regions = tuple(replace(r, question=printable(r.question), answer=printable(r.answer)) for r in regions)
+        summaries = (replace(s, question=printable(s.question), answer=printable(s.answer)) for s in layer.summaries)
+        facts = {printable(name): printable(value) for name, value in layer.facts.items()}
+        return cls(regions, layer.crs, tuple(summaries), facts)
+
+
 def vector_suffix(path: Path) -> str | None:
     """Return which of `VECTOR_SUFFIXES` a path has, in lower case; None if it has another."""
     name = path.name.lower()
@@ -86,6 +106,7 @@ def write_layer(path: Path, layer: VectorLayer) -> None:
         raise UnknownNameError("suffix of a layer", path.suffix, VECTOR_SUFFIXES)
     refuse_folder(path)
     refuse_unplaced(path, layer.crs)
+    layer = _PrintableLayer.of(layer)
     try:
         if suffix == ".shp":
             with replace_together(path, _SHAPEFILE_PARTS, _SHAPEFILE_INDEXES) as temporary:

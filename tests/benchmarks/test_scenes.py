@@ -66,7 +66,14 @@ def test_what_fails_is_told_and_what_takes_too_long_is_stopped(tmp_path):
 
 def test_the_model_of_colours_marks_blue():
     model: TileModel = Colour()
-    tile = np.zeros((2, 2, 3), np.uint8)
-    tile[0, 0] = (10, 10, 200)
+    tile = np.full((64, 96, 3), (60, 60, 40), np.uint8)
+    tile[:32, :48] = (10, 10, 200)
     (scores,) = model.score_tiles([tile], ["a?", "b?"])
-    assert (scores.logits > 0).tolist() == [[[True, False], [False, False]]] * 2
+    assert scores.logits.shape == (2, 64, 96)
+    assert (scores.logits[:, :24, :40] > 0).all()
+    assert (scores.logits[:, 40:, 56:] < 0).all()
+
+
+def test_the_seconds_of_a_core_leave_waiting_out(tmp_path):
+    idle = measure([sys.executable, "-c", "import time; time.sleep(0.5)"], tmp_path / "log", 60)
+    assert idle.core_seconds < 0.4 < idle.seconds

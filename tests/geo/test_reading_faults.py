@@ -111,7 +111,9 @@ def test_sizes_beyond_sense_are_refused_before_memory_is_taken(tmp_path):
 
     path = tmp_path / "huge.tif"
     facts = {"driver": "GTiff", "width": 1_000_000, "height": 200_000, "count": 1, "dtype": "uint8"}
-    rasterio.open(path, "w", sparse_ok=True, tiled=True, blockxsize=4096, blockysize=4096, bigtiff="yes", **facts).close()
+    rasterio.open(
+        path, "w", sparse_ok=True, tiled=True, blockxsize=4096, blockysize=4096, bigtiff="yes", **facts
+    ).close()
     assert "states 1000000 x 200000 pixels in 1 bands; at most 100 gigapixels" in refusal(path)
     entries = [(256, 4, 1, 0), (257, 4, 1, 0), (258, 3, 1, 8), (262, 3, 1, 1), (273, 4, 1, 8), (279, 4, 1, 0)]
     directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
@@ -125,7 +127,10 @@ def test_sizes_beyond_sense_are_refused_before_memory_is_taken(tmp_path):
         (b"", "the file is empty"),
         (b"GIF89a" + bytes(40), "not a GeoTIFF, VRT"),
         (b"\x89HDF\r\n\x1a\n" + bytes(90), "convert it first"),
-        (b"<GDAL_WMS><Service name='TMS'><ServerUrl>http://localhost/</ServerUrl></Service></GDAL_WMS>", "not a GeoTIFF"),
+        (
+            b"<GDAL_WMS><Service name='TMS'><ServerUrl>http://localhost/</ServerUrl></Service></GDAL_WMS>",
+            "not a GeoTIFF",
+        ),
         (b"II*\0" + bytes(40), "truncated or damaged"),
         (b"\x89PNG\r\n\x1a\n" + bytes(4), "truncated"),
         (b"\xff\xd8\xff" + bytes(40), "truncated or damaged"),
@@ -149,7 +154,7 @@ def asked():
     paths = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
+        def do_GET(self):
             paths.append(self.path)
             self.send_error(404)
 

@@ -145,6 +145,11 @@ def test_names_with_odd_characters(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_characters_that_files_cannot_hold_are_replaced(tmp_path):
+    write_mask(tmp_path / "a.tif", answers_of(RINGS, questions=("a\x0bb\ud800 <c>",)))
+    assert "Description = a\ufffdb\ufffd <c>" in run_gdal("gdalinfo", tmp_path / "a.tif")
+
+
 WRITE = """
 import resource, sys
 from pathlib import Path
@@ -180,6 +185,6 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path):
     assert [line.split(": cannot write the ")[0] for line in lines] == [
         str(tmp_path / name) for name in ("m.tif", "m.png", "p.tif")
     ] * 3
-    assert "Traceback" not in done.stderr
+    assert all(line.startswith("_tiff") for line in done.stderr.splitlines())  # libtiff cannot be told to be silent
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
     assert UTM

@@ -30,7 +30,7 @@ def test_the_range_leaves_out_a_twentieth_at_each_end_and_images_that_state_noth
     assert range_of([*stated, None, None], [256] * 103, [256] * 103, 256) == (6.0, 96.0)
     assert range_of(stated, [512] * 101, [100] * 101, 256) == (12.0, 192.0)
     assert range_of([None], [256], [256], 256) is None
-    assert range_of([0.123456], [256], [256], 256) == (0.1235, 0.1235)
+    assert range_of([0.123456], [256], [256], 256) == (0.123, 0.123)
 
 
 @pytest.mark.parametrize(("text", "value"), [("0.3,1.2", (0.3, 1.2)), ("1, 1", (1.0, 1.0))])
