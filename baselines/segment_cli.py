@@ -221,6 +221,8 @@ def _progress() -> Iterator[Progress]:
             bars.append(tqdm(total=total, initial=done, unit="tile"))
         for bar in bars:
             bar.update(done - bar.n)
+            if done == total:
+                bar.close()
 
     try:
         yield tell
