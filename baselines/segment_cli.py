@@ -31,7 +31,7 @@ HECTARE = 10_000
 def segment(
     scene: Annotated[Path, typer.Argument(help="Raster or picture: GeoTIFF, VRT, JPEG 2000, PNG, JPEG, ...")],
     questions: Annotated[
-        list[str] | None, typer.Argument(metavar="QUESTION...", help="Questions about the scene.")
+        list[str] | None, typer.Argument(metavar="QUESTION", help="Questions about the scene.")
     ] = None,
     out: Annotated[
         list[Path] | None,
@@ -221,6 +221,8 @@ def _progress() -> Iterator[Progress]:
             bars.append(tqdm(total=total, initial=done, unit="tile"))
         for bar in bars:
             bar.update(done - bar.n)
+            if done == total:
+                bar.close()
 
     try:
         yield tell

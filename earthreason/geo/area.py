@@ -135,7 +135,7 @@ def _in_scene_crs(stated: StatedArea, grid: GeoGrid) -> Geometry:
 
     if grid.crs is None:
         raise EarthReasonError(
-            f"{stated.place}: the scene states no CRS; give the area in the scene's own units (--area-crs scene) or as "
+            f"{stated.place}: the scene states no CRS; give the area in the scene's own units (--aoi-crs scene) or as "
             "pixels:left,top,width,height"
         )
     own, target = CRS.from_user_input(stated.crs), CRS.from_user_input(grid.crs)

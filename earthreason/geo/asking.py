@@ -95,7 +95,7 @@ def ask_tiles(
     if len(tiling) == 1:
         _ask_one(asker, rows, threshold)
         return
-    out = tiling.area
+    out, falling = tiling.area, blend_window(tiling.height, tiling.width)
     with Band(len(questions), tiling.height, out.width, scratch) as band:
         rows.restore(band)
         for number in range(len(rows.records), len(tiling.tops)):
@@ -104,9 +104,7 @@ def ask_tiles(
             end = out.height if is_last else max(base, min(tiling.tops[number + 1] - out.top, out.height))
             for tile, block, scores in asker.row(number):
                 shared = _overlap(tile, out)
-                weights = blend_window(tile.height, tile.width)
-                if block.valid is not None:
-                    weights = np.where(block.valid, weights, np.float32(0))
+                weights = falling if block.valid is None else np.where(block.valid, falling, np.float32(0))
                 inner = _slices(shared, tile)
                 band.add(shared.top - out.top - base, shared.left - out.left, scores.logits[:, *inner], weights[inner])
             counts = np.zeros(len(questions), np.int64)

@@ -94,6 +94,11 @@ def make_plan(scene: Scene, model: TileModel | None, aoi: Any, settings: Setting
     own = scene.grid
     seen, model_side = (None, UNKNOWN_SIDE) if model is None else (model.ground_resolution, model.tile_side)
     grid = working_grid(own, ground_resolution(own), seen, settings.gsd, scene.name)
+    if model is not None and grid != own:
+        logger.info(
+            "%s is answered on a grid of %d x %d pixels, and has %d x %d",
+            *(scene.name, grid.width, grid.height, own.width, own.height),
+        )
     asked = None if aoi is None else parse_area(aoi, own, settings.aoi_crs)
     area = None if asked is None else asked.on(grid)
     window = grid.whole if area is None else area.window

@@ -208,7 +208,10 @@ class GeoPredictor:
         }
 
     def _metadata(self, scene: Scene, plan: Plan, model: TileModel, settings: Settings, started: str) -> dict[str, str]:
+        from earthreason.geo.resolution import ground_resolution
+
         tiling = plan.tiling
+        resolution = ground_resolution(tiling.grid)
         return {
             "scene": scene.name,
             "model": model.name,
@@ -217,6 +220,7 @@ class GeoPredictor:
             "version": f"earthreason {own_version()}",
             "threshold": f"{settings.threshold:g}",
             "no_target_threshold": f"{model.no_target_threshold:g}",
+            **({} if resolution is None else {"ground_resolution": f"{resolution:g} m"}),
             "tile": f"{tiling.width} x {tiling.height}, {len(tiling)} in all",
             **{f"read_{name}": value for name, value in scene.facts.items()},
             **dict(self.facts),

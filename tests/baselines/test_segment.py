@@ -74,7 +74,7 @@ def test_a_geotiff_gives_rasters_and_polygons_in_its_place(scene, tmp_path):
     layer, geojson, overlay, mask, probability = (tmp_path / name for name in names)
     outputs = ("--out", layer, "--out", geojson, "--out", overlay, "--mask", mask, "--probability", probability)
     report = tmp_path / "report.json"
-    rest = ("--tile", 128, "--no-target-threshold", 1, "--json", report)
+    rest = ("--gsd", 0.5, "--tile", 128, "--no-target-threshold", 1, "--json", report)
     done = segment(scene, QUESTION, "which roofs are red?", *outputs, *rest)
     assert done.exit_code == 0, done.output
     with rasterio.open(scene) as source, rasterio.open(mask) as masks, rasterio.open(probability) as probabilities:
@@ -109,7 +109,7 @@ def test_questions_come_from_a_file_too_and_json_is_printed(picture, tmp_path):
 
 def test_a_killed_run_goes_on_and_writes_the_same_bytes(scene, tmp_path):
     def arguments(name):
-        return [str(scene), QUESTION, "--mask", str(tmp_path / name), "--tile", "64"]
+        return [str(scene), QUESTION, "--mask", str(tmp_path / name), "--tile", "64", "--gsd", "0.5"]
 
     command = [sys.executable, "-m", "baselines", "segment", *arguments("a.png"), "--checkpoint", "tiny"]
     folder = tmp_path / "a.png.partial"

@@ -59,6 +59,14 @@ def test_an_area_of_interest_is_answered_as_in_the_whole(scene):
         assert np.array_equal(masks_of(part)[0], masks_of(whole)[0][30:80, 40:110])
 
 
+@pytest.mark.parametrize("crs", ["EPSG:32632", "scene"])
+def test_an_area_in_metres_is_the_same_window(scene, crs):
+    model = GeoPredictor(ShadeModel())
+    box = "500020,5299960,500055,5299985"
+    with model.answer(scene, "1", box, Settings(aoi_crs=crs)) as placed, model.answer(scene, "1") as whole:
+        assert np.array_equal(masks_of(placed)[0], masks_of(whole)[0][30:80, 40:110])
+
+
 def test_the_scale_follows_the_resolution_that_the_model_knows(scene):
     model = ShadeModel()
     model.ground_resolution = (1.0, 2.0)
