@@ -73,7 +73,7 @@ def home(tmp_path_factory):
     for file, content in {
         "export.json": b'{"model": "lisa"}',
         "model.onnx": b"graph",
-        "README.md": b"# FOLDER\n",
+        "README.md": b"---\nlicense: mit\n---\n# FOLDER\n",
     }.items():
         (home / "exported" / file).write_bytes(content)
     (home / "run" / "final").mkdir(parents=True)
