@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from earthreason.files import atomic_path, refuse_taken
 logger = logging.getLogger("earthreason.baselines")
 _LARGE = 5_000_000_000
 """Bytes of a file above which transfers that break off hurt."""
+_PLACE = re.compile(r"""(--checkpoint |from_pretrained\(["'])FOLDER\b""")
+"""Where the commands of a card by `ship` name the checkpoint."""
 _STALE = ("*.safetensors", "*.safetensors.index.json", "training*.yaml", "model.onnx*", "model.pt2")
 
 
@@ -183,7 +186,9 @@ def _card_of(folder: Path, model: str, repository: str) -> bytes:
     except (ValueError, TypeError, yaml.YAMLError) as error:
         raise DataFormatError(f"{path}: its front matter is broken: {str(error).splitlines()[0]}") from None
     # The commands of a checkpoint's card take a Hub id; exported models are pulled first.
-    return (text if (folder / EXPORT).is_file() else text.replace("FOLDER", repository)).encode()
+    if (folder / EXPORT).is_file():
+        return text.encode()
+    return _PLACE.sub(lambda found: found[1] + repository, text).encode()
 
 
 def _refuse_other(repository: str, revision: str | None, there: set[str], model: str, is_export: bool) -> None:

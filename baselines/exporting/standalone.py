@@ -50,7 +50,7 @@ class ExportedModel:
         self._load()
 
     def _load(self) -> None:
-        import onnxruntime
+        import onnxruntime  # type: ignore[import-untyped]
 
         if self.facts["format"] != "onnx":
             raise ValueError(f"{self.folder} holds a model for {self.facts['format']}, not for onnxruntime")
@@ -195,5 +195,5 @@ def _resize_bytes(pixels: np.ndarray, target: int, axis: int) -> np.ndarray:
         bits += 1
     weights = [np.floor(part * (1 << bits) + 0.5).astype(np.int32) for part in (1 - share, share)]
     first, second = (weight.reshape(-1, *[1] * (2 - axis)) for weight in weights)
-    total = pixels.take(low, axis).astype(np.int32) * first + pixels.take(high, axis) * second
+    total = (pixels.take(low, axis) * first + pixels.take(high, axis) * second).astype(np.int32)
     return np.clip((total + (1 << (bits - 1))) >> bits, 0, 255).astype(np.uint8)

@@ -210,5 +210,8 @@ def _licence_of(checkpoint: str) -> str:
 def _write_readme(facts: dict[str, Any], size: int, licence: str) -> str:
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     return environment.from_string(_README.read_text(encoding="utf-8")).render(
-        front=front_matter(facts["model"], licence), facts=facts, megabytes=f"{size / 1e6:.1f}", program=PROGRAM.removesuffix(".py")
+        front=front_matter(facts["model"], licence),
+        facts=facts,
+        megabytes=f"{size / 1e6:.1f}",
+        program=PROGRAM.removesuffix(".py"),
     )

@@ -69,6 +69,13 @@ def home(tmp_path_factory):
             (home / name / file).write_bytes(content)
     (home / "bare").mkdir()
     (home / "bare" / "config.json").write_bytes(files["config.json"])
+    (home / "exported").mkdir()
+    for file, content in {
+        "export.json": b'{"model": "lisa"}',
+        "model.onnx": b"graph",
+        "README.md": b"---\nlicense: mit\n---\n# FOLDER\n",
+    }.items():
+        (home / "exported" / file).write_bytes(content)
     (home / "run" / "final").mkdir(parents=True)
     (home / "run" / "final" / "config.json").write_bytes(files["config.json"])
     return home
@@ -95,6 +102,8 @@ def pushed(hub, home):
         "pull('user/mine', 'first-back')",
         "pull('user/mine', 'next-back', revision='next')",
         "pull('user/mine', 'good')",
+        "push('exported', 'user/graph', private=True)",
+        "pull('user/graph', 'graph-back')",
     )
     return [line for line in said if "no README.md" not in line]
 
@@ -127,6 +136,12 @@ def test_a_pull_has_the_bytes_of_the_push_and_no_notes_of_the_client(hub, home, 
     assert "already exists and is not an empty folder" in pushed[4]
 
 
+def test_an_exported_model_goes_there_and_back(home, pushed):
+    assert (pushed[6]["model"], pushed[6]["is_export"]) == ("lisa", True)
+    for path in (home / "exported").iterdir():
+        assert (home / "graph-back" / path.name).read_bytes() == path.read_bytes()
+
+
 REFUSED = {
     "push('state', 'user/a')": "state/state.pt: is a state of training to resume from",
     "push('hidden', 'user/a')": "hidden/.env: is a hidden file, which may hold secrets",
@@ -141,6 +156,7 @@ REFUSED = {
     "push('good', 'alone')": "'alone' is not the id of a repository; write OWNER/NAME",
     "push('good', 'user/lisa')": "user/lisa holds a lisa model, not segearth_r1; push to another repository",
     "push('good', 'user/exported')": "user/exported holds an exported model; push to a repository",
+    "push('exported', 'user/lisa')": "user/lisa holds a checkpoint; push to a repository",
     "push('good', 'other/theirs')": "other/theirs was not pushed: your token has no right to do this (403)",
     "push('good', 'other/new')": "other/new was not pushed: your token has no right to do this (403)",
     "pull('user/absent', 'x')": "user/absent was not pulled: there is no such repository, or it is private (404)",
