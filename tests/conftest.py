@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -47,6 +48,19 @@ def gpu() -> str:
     if os.environ.get("EARTHREASON_GPU_KIT") != "cpu":
         pytest.skip("no CUDA device")
     return "cpu"
+
+
+@pytest.fixture(scope="module")  # while it lives an event loop runs here, and other modules start their own
+def chromium():
+    """A headless Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("there is no Chromium; `apt-get install chromium` puts it there")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 def write_sample(folder: Path, stem: str, *, empty: bool = False, size: tuple[int, int] = (24, 32)) -> None:

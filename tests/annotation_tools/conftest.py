@@ -1,7 +1,6 @@
 """Tiny real pictures, GeoTIFFs and workspaces."""
 
 import re
-import shutil
 import socket
 
 import numpy as np
@@ -94,19 +93,6 @@ def label_studio(label_studio_folder):
         )
     with local_server(program, label_studio_folder, "127.0.0.1", free_port()) as running:
         yield running
-
-
-@pytest.fixture(scope="module")  # while it lives an event loop runs here, and other modules start their own
-def chromium():
-    """A headless Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("there is no Chromium; `apt-get install chromium` puts it there")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def free_port():

@@ -1,24 +1,9 @@
-"""A headless Chromium, and servers on free ports that end with the test."""
+"""Servers on free ports that end with the test."""
 
 import contextlib
-import shutil
 import socket
 import threading
 import time
-
-import pytest
-
-
-@pytest.fixture(scope="module")  # while it lives an event loop runs here, and other modules start their own
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("there is no Chromium; `apt-get install chromium` puts it there")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @contextlib.contextmanager
