@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,9 +68,9 @@ class Comparison:
 
 def compare_models(
     exported: ExportedModel,
-    predictor: MaskPredictor,
+    predictor: MaskPredictor[Any],
     network: Network,
-    samples: Sequence[Sample],  # type: ignore[type-arg]
+    samples: Sequence[Sample],
 ) -> Comparison:
     """Ask both the first question of each sample, all in one batch and the first sample alone.
 
@@ -85,8 +87,8 @@ def compare_models(
             if not np.array_equal(theirs[name], ours[name]):
                 raise EarthReasonError(f"the exported model prepares other {name} than the checkpoint does")
         for _ in range(_ROUNDS):
-            expected, first = _timed(lambda inputs=ours: _run(network, inputs))
-            found, second = _timed(lambda inputs=theirs: exported.run(inputs))
+            expected, first = _timed(partial(_run, network, ours))
+            found, second = _timed(partial(exported.run, theirs))
             if part is samples:
                 times.append((first / len(part), second / len(part)))
         everything.add(exported, part, expected, found)
@@ -122,7 +124,7 @@ class _Differences:
         self.questions += len(part)
 
 
-def _source_inputs(predictor: MaskPredictor, part: Sequence[Sample]) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def _source_inputs(predictor: MaskPredictor[Any], part: Sequence[Sample]) -> dict[str, np.ndarray]:
     processor = predictor.processor
     text = processor.pad([processor.prompt(sample.questions[0], predictor.task) for sample in part])
     pixels = processor.pixels([sample.image for sample in part])

@@ -99,7 +99,7 @@ def require_onnx() -> None:
     """
     try:
         import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
+        import onnxruntime  # type: ignore[import-untyped] # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise EarthReasonError(f"{error.name} is not installed; run pip install -e '.[export]'") from None

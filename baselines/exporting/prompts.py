@@ -56,7 +56,7 @@ def describe_prompt(processor: Processor, task: Task) -> dict[str, Any]:
         "marks_after": marks[place + 2 :],
         "small_letters": small,
         "full_stop": full_stop,
-        "padding_id": int(processor.tokenizer.pad_token_id),  # type: ignore[arg-type]
+        "padding_id": int(processor.tokenizer.pad_token_id),
         "longest": processor.max_length,
         "control_tokens": [token for token in added if token.strip()],
     }

@@ -202,7 +202,9 @@ def _licence_of(checkpoint: str) -> str:
     if not card.is_file():
         return "unknown"
     try:
-        return str(ModelCard(card.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.license or "unknown")
+        return str(
+            ModelCard(card.read_text(encoding="utf-8"), ignore_metadata_errors=True).data.get("license") or "unknown"
+        )
     except (ValueError, yaml.YAMLError):  # a card by others
         return "unknown"
 
