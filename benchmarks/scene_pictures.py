@@ -6,26 +6,20 @@ python -m benchmarks.scene_pictures docs/images
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from examples.make_scene import write_valley
+
 QUESTIONS = ("Where could one row across still water?", "Where would fishermen cast their lines from the bank?")
-EXAMPLE = Path(__file__).parent.parent / "examples" / "make_scene.py"
 _ORANGE, _BLUE = "#ff5a1f", "#2f7bff"
 _TILE = 256
 _CUT = (300, 140, 900, 700)
 """Left, top, width and height of the cut, in pixels of 2 m."""
 _SAVE = {"dpi": 110, "pil_kwargs": {"quality": 85, "optimize": True}}
-
-
-def write_valley(path: Path, gsd: int) -> None:
-    """Write the scene of examples/make_scene.py."""
-    subprocess.run([sys.executable, EXAMPLE, path, "--gsd", str(gsd)], check=True, stdout=subprocess.DEVNULL)
 
 
 def show_scene(axes: Any, path: Path) -> None:

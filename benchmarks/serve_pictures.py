@@ -19,7 +19,8 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.scene_pictures import QUESTIONS, write_valley
+from benchmarks.scene_pictures import QUESTIONS
+from examples.make_scene import write_valley
 
 _DESK, _PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 

@@ -1,7 +1,7 @@
 """Answer questions about georeferenced scenes of any size, and write the answers as map layers.
 
-Importing this package is cheap: rasterio, shapely, pyogrio and pyproj (the extra `geo`) are imported when a scene is read
-or a layer is made.
+Importing this package is cheap: rasterio, shapely, pyogrio and pyproj (the extra `geo`) are imported when a scene is
+read or a layer is made.
 """
 
 from __future__ import annotations
