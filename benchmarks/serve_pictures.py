@@ -1,4 +1,4 @@
-"""Take the pictures of the page to try a model for the docs: a sample, a GeoTIFF as a map, nothing found, a phone.
+"""Take the pictures of the page to try a model for the docs: a GeoTIFF as a map, a sample on a phone.
 
 python -m benchmarks.serve_pictures docs/images
 """
@@ -17,31 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from earthreason.synthetic.generate import compose_scene
+from benchmarks.scene_pictures import QUESTIONS
+from examples.make_scene import write_valley
 
-_SIDE, _ROWS, _COLUMNS, _METRES = 256, 3, 4, 0.5
-_CATEGORIES = ("storage tank", "stadium", "pier")
 _DESK, _PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
-
-
-def write_scene(path: Path) -> str:
-    """Write a GeoTIFF of synthetic scenes side by side, and return a question about it."""
-    import rasterio
-
-    made = [
-        compose_scene(24, "val", number, size=(_SIDE, _SIDE), empty_share=0.0, categories=[_CATEGORIES[number % 3]])
-        for number in range(_ROWS * _COLUMNS)
-    ]
-    rows = [np.hstack([each.scene.image for each in made[row * _COLUMNS :][:_COLUMNS]]) for row in range(_ROWS)]
-    pixels = np.moveaxis(np.vstack(rows), -1, 0)
-    options = {"driver": "GTiff", "height": pixels.shape[1], "width": pixels.shape[2], "count": 3, "dtype": "uint8"}
-    place = rasterio.transform.from_origin(565_000, 5_933_000, _METRES, _METRES)
-    with rasterio.open(path, "w", crs="EPSG:32632", transform=place, tiled=True, compress="deflate", **options) as out:
-        out.write(pixels)
-    return str(made[0].questions[0])
 
 
 @contextmanager
@@ -92,8 +73,8 @@ def save_screen(page: Any, path: Path) -> None:
         screen.convert("RGB").quantize(256, kmeans=2).save(path, optimize=True)
 
 
-def take_pictures(browser: Any, address: str, out: Path, question: str) -> None:
-    """Take every picture."""
+def take_pictures(browser: Any, address: str, out: Path) -> None:
+    """Take both pictures."""
 
     def opened(viewport: dict[str, int], scheme: str) -> Any:
         page = browser.new_page(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
@@ -102,15 +83,9 @@ def take_pictures(browser: Any, address: str, out: Path, question: str) -> None:
         return page
 
     page = opened(_DESK, "light")
-    ask(page, *open_sample(page, "Stadium")[:1], "Where could a car be parked?")
-    save_screen(page, out / "serve_sample.png")
-    page = opened(_DESK, "dark")
-    ask(page, *open_sample(page, "Nothing to find")[:1])
-    save_screen(page, out / "serve_nothing.png")
-    page = opened(_DESK, "light")
-    page.get_by_role("button", name="town.tif").click()
+    page.get_by_role("button", name="valley.tif").click()
     page.wait_for_load_state("networkidle")
-    ask(page, question)
+    ask(page, *QUESTIONS)
     save_screen(page, out / "serve_scene.png")
     page = opened(_PHONE, "dark")
     ask(page, *open_sample(page, "Solar power plant")[:1])
@@ -126,10 +101,10 @@ def main() -> None:
 
     program = shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
-        question = write_scene(Path(folder) / "town.tif")
+        write_valley(Path(folder) / "valley.tif", 8)
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         with serving(a.checkpoint, Path(folder)) as address:
-            take_pictures(browser, address, a.out, question)
+            take_pictures(browser, address, a.out)
         browser.close()
 
 

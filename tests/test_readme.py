@@ -56,6 +56,7 @@ def run(tmp_path):
 
 def test_every_shell_line_is_run_here_or_known_to_need_more():
     run_here = ("submit", "split add", "token create", "leaderboard serve", "masks import", "review work")
+    run_here += ("make_scene.py", "baselines segment", "baselines serve")
     for line in shell_lines():
         known = any(words in line for words in run_here) or any(words in shlex.split(line) for words in NEEDS_MORE)
         assert known or line.startswith("export "), line
@@ -91,3 +92,22 @@ def test_the_annotation_lines_make_a_project(run, tmp_path):
     run(line_with("masks import"))
     assert len(list((tmp_path / "work" / "images").iterdir())) == 320
     assert "--out" in run([*line_with("review work")[:4], "--help"])
+
+
+def test_the_scenes_lines_make_a_scene_and_a_layer(run, tmp_path):
+    pyogrio = pytest.importorskip("pyogrio", reason="the extra geo is not installed")
+    words = line_with("make_scene.py")
+    run([words[0], str(ROOT / words[1]), *words[2:]])
+    run(line_with("baselines segment"))
+    assert pyogrio.read_info(tmp_path / "water.gpkg", layer="answers")["crs"] == "EPSG:32632"
+
+
+def test_the_page_of_the_scenes_lines_answers(run, tmp_path):
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    server = run.start([*line_with("baselines serve"), "--port", "0"])
+    try:
+        found = re.search(r"http://[\w.:]+\d", next(line for line in server.stdout if "http://" in line))
+        assert b'"status":"ok"' in urllib.request.urlopen(f"{found[0]}/health").read()
+    finally:
+        server.terminate()
+        server.communicate(timeout=60)

@@ -185,7 +185,8 @@ def _write_blocks(
     if grid.transform is not None:
         profile |= {"transform": Affine(*grid.transform), "crs": grid.crs}
     tiles = {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": "deflate", "zlevel": 1}
-    layout = {"interleave": "band", "bigtiff": "if_safer", **tiles}
+    # GDAL takes three or four bands of 8 bits for colours, unless told that black is the least value.
+    layout = {"interleave": "band", "bigtiff": "if_safer", "photometric": "minisblack", **tiles}
     with rasterio.open(path, "w", height=grid.height, width=grid.width, **profile, **layout) as target:
         facts = {printable(name): printable(value) for name, value in answers.facts.items()}
         target.update_tags(**facts | {"CONTENT": kind, "AREA_OR_POINT": "Area"})

@@ -204,6 +204,7 @@ def test_a_local_crs_takes_its_own_units_only():
     local = 'LOCAL_CS["site",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
     grid = GeoGrid(40, 60, (1.0, 0.0, 0.0, 0.0, -1.0, 40.0), local)
     assert "cannot be expressed" in refusal("9,48,10,49", grid)
+    assert "--aoi-crs scene" in refusal("9,48,10,49", grid)
     assert parse_area("10,10,20,30", grid, "scene").window == Window(10, 10, 10, 20)
 
 

@@ -151,6 +151,15 @@ def test_characters_that_files_cannot_hold_are_replaced(tmp_path):
     assert "Description = a\ufffdb\ufffd <c>" in run_gdal("gdalinfo", tmp_path / "a.tif")
 
 
+def test_masks_of_three_or_four_questions_are_no_colours(tmp_path):
+    for count in (3, 4):
+        write_mask(tmp_path / "m.tif", answers_of(*[RINGS] * count, questions=tuple("abcd"[:count])))
+        told = run_gdal("gdalinfo", tmp_path / "m.tif")
+        assert told.count("ColorInterp=") == count
+        assert "ColorInterp=Gray" in told
+        assert not any(f"ColorInterp={colour}" in told for colour in ("Red", "Green", "Blue", "Alpha"))
+
+
 WRITE = """
 import resource, sys
 from pathlib import Path
