@@ -144,6 +144,8 @@ def segment(
     )
     with open_scene(scene, bands=settings.bands, stretch=settings.stretch) as opened:
         outputs.check(opened.grid)
+        read = [scene, *getattr(opened, "files", ()), *(Path(path) for path in (questions_file, aoi) if path)]
+        outputs.check_names(len(asked), json_out, read)
         make_plan(opened, None, aoi, settings, len(asked))
         if (simplify or min_area) and not _is_placed(opened.grid):
             raise EarthReasonError(f"--simplify and --min-area are in metres, and {scene} has no CRS; leave them out")
@@ -274,11 +276,20 @@ def _lines(answers: SceneAnswers, layer: AnswerLayer | None, written: Written, l
 
 
 def _report(scene: Scene, answers: SceneAnswers, layer: AnswerLayer | None, written: Written, limit: float) -> Any:
+    from earthreason.geo.resolution import ground_resolution
+
     grid = answers.grid
     return {
         **answers.facts,
         "scene": scene.name,
-        "grid": {"width": grid.width, "height": grid.height, "transform": grid.transform},
+        "grid": {
+            "width": grid.width,
+            "height": grid.height,
+            "transform": grid.transform,
+            "crs": grid.crs,
+            "gsd": ground_resolution(answers.scene_grid or grid),
+            "scene_gsd": ground_resolution(scene.grid),
+        },
         "answers": [vars(line) for line in _lines(answers, layer, written, limit)],
     }
 

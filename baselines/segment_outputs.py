@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,14 +63,38 @@ class Outputs:
             refuse_folder(path)
             if not is_picture(path):
                 check_output(path, grid)
-        if len({path.resolve() for path in self.all}) < len(self.all):
-            raise EarthReasonError("two outputs have the same name; give each its own")
         if self.mask is not None and self.mask.suffix.lower() not in (".png", *GEOTIFF_SUFFIXES):
             raise EarthReasonError(f"--mask {self.mask}: must end in .png or .tif")
         if self.mask is not None and is_picture(self.mask):
             refuse_png(self.mask, grid, 1)
         if self.probability is not None and self.probability.suffix.lower() not in GEOTIFF_SUFFIXES:
             raise EarthReasonError(f"--probability {self.probability}: must end in .tif")
+
+    def check_names(self, questions: int, json_out: Path | None, inputs: Iterable[Path]) -> None:
+        """Check before long work that no file is written twice or over one that is read.
+
+        Args:
+            questions: number of questions.
+            json_out: a further output.
+            inputs: files that are read; those that do not exist are passed over.
+
+        Raises:
+            EarthReasonError: a file would be lost.
+        """
+        from earthreason.geo.writing_vectors import files_of
+
+        files = [place for path in self.all for place in (numbered(path, questions) if is_picture(path) else [path])]
+        files += [json_out] if json_out is not None and str(json_out) != "-" else []
+        written = [part for file in files for part in files_of(file)]
+        taken: set[Path] = set()
+        for file in written:
+            if file.resolve() in taken:
+                raise EarthReasonError(f"two outputs are written to {file}; give each its own name")
+            taken.add(file.resolve())
+        read = {path.resolve(): path for path in inputs}
+        for file in written:
+            if file.resolve() in read:
+                raise EarthReasonError(f"{file} is read by this command and would be lost; write to another file")
 
     def needs_layer(self) -> bool:
         """Tell whether a file holds polygons."""

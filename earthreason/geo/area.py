@@ -116,7 +116,7 @@ def _in_pixels(stated: StatedArea, grid: GeoGrid) -> Geometry:
     except ProjError as error:  # a local CRS, such as that of a building site
         raise EarthReasonError(
             f"{stated.place}: cannot be expressed in the CRS of the scene ({' '.join(str(error).split())}); "
-            "give it in the scene's own units (--area-crs scene)"
+            "give it in the scene's own units (--aoi-crs scene)"
         ) from None
     a, b, c, d, e, f = grid.transform
     size = a * e - b * d

@@ -211,7 +211,7 @@ class GeoPredictor:
         from earthreason.geo.resolution import ground_resolution
 
         tiling = plan.tiling
-        resolution = ground_resolution(tiling.grid)
+        resolution, own = ground_resolution(tiling.grid), ground_resolution(scene.grid)
         return {
             "scene": scene.name,
             "model": model.name,
@@ -221,6 +221,7 @@ class GeoPredictor:
             "threshold": f"{settings.threshold:g}",
             "no_target_threshold": f"{model.no_target_threshold:g}",
             **({} if resolution is None else {"ground_resolution": f"{resolution:g} m"}),
+            **({} if own is None else {"scene_ground_resolution": f"{own:g} m"}),
             "tile": f"{tiling.width} x {tiling.height}, {len(tiling)} in all",
             **{f"read_{name}": value for name, value in scene.facts.items()},
             **dict(self.facts),
