@@ -154,6 +154,7 @@ def segment(
         geo = GeoPredictor(predictor, checkpoint or "", {name: value for name, value in facts.items() if value})
         work = outputs.all[0].with_name(f"{outputs.all[0].name}.partial") if outputs.all else None
         with (
+            _stopped_runs_go_on(work),
             _progress() as progress,
             geo.answer_opened(opened, scene, asked, aoi, settings, work=work, progress=progress) as answers,
         ):
@@ -168,6 +169,16 @@ def segment(
                 written.append(("json", None, json_out))
             if str(json_out) != "-":
                 _tell(answers, layer, written, limit)
+
+
+@contextmanager
+def _stopped_runs_go_on(work: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if work is not None and work.is_dir():
+            logger.warning("stopped; what is finished is in %s, and the same command goes on from there", work)
+        raise
 
 
 def _count_regions(answers: SceneAnswers, min_area: float) -> AnswerLayer | None:
@@ -300,6 +311,8 @@ def _tell(answers: SceneAnswers, layer: AnswerLayer | None, written: Written, li
         if len(answers.answers) > 1:
             console.print(f"{line.question}", markup=False, soft_wrap=True)
         found = f"target: {line.share:.1%} of the image" if line.has_target else "no target"
+        if not line.has_target and line.no_target_score <= limit:
+            found += f" (no pixel above the probability {answers.facts.get('threshold', '0.5')})"
         if line.has_target and _is_placed(answers.grid) and line.regions is not None:
             count = "1 region" if line.regions == 1 else f"{line.regions:,} regions"
             area = "" if line.area_m2 is None else f" of {line.area_m2 / HECTARE:,.2f} ha"

@@ -161,8 +161,13 @@ def _write_overlay(path: Path, scene: Scene, answers: SceneAnswers, number: int)
         pixels = read_overview(scene, answers.scene_grid, window, OVERLAY_SIDE)
         mask = read_small_mask(raster, pixels.shape[1], pixels.shape[0])
     picture = draw_overlay(Image.fromarray(pixels), mask, PREDICTION_COLOUR, side=OVERLAY_SIDE)
-    with atomic_path(path) as temporary:
-        picture.save(temporary, PICTURES[path.suffix.lower()])
+    try:
+        with atomic_path(path) as temporary:
+            picture.save(temporary, PICTURES[path.suffix.lower()])
+    except EarthReasonError:  # some are OSErrors too
+        raise
+    except OSError as error:
+        raise EarthReasonError(f"{path}: cannot write the picture: {error.strerror or error}") from error
 
 
 def read_small_mask(raster: AnswerRaster, width: int, height: int) -> np.ndarray:

@@ -198,6 +198,8 @@ def _write(path: Path, suffix: str, layer: VectorLayer) -> None:
         _check_complete(path, suffix, len(polygons))
     except (pyogrio.errors.FeatureError, pyogrio.errors.GeometryError, RuntimeError) as error:  # most are RuntimeErrors
         reason = " ".join(str(error).split())
+        if "database or disk is full" in reason:  # after a page of SQL
+            raise OSError("the disk is full; make room") from error
         raise OSError(f"{reason[:300]}; is the disk full?") from error
 
 
