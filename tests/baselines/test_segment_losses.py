@@ -11,10 +11,10 @@ import pytest
 pytest.importorskip("rasterio")
 pytest.importorskip("pyogrio")
 
-from tests.baselines.test_segment import QUESTION, segment  # noqa: E402  (needs rasterio)
-from tests.geo.fakes import noise  # noqa: E402
-from tests.geo.rasters import corners, gdal, needs_gdal  # noqa: E402
-from tests.geo.test_predictor import write_scene  # noqa: E402
+from tests.baselines.test_segment import QUESTION, segment
+from tests.geo.fakes import noise
+from tests.geo.rasters import corners, gdal, needs_gdal
+from tests.geo.test_predictor import write_scene
 
 
 @pytest.fixture
@@ -38,7 +38,9 @@ def test_a_file_that_is_read_is_not_written(scene, tmp_path, monkeypatch, argume
     monkeypatch.chdir(tmp_path)
     (tmp_path / "link.tif").symlink_to("scene.tif")
     (tmp_path / "more.txt").write_text("what else?")
-    (tmp_path / "area.geojson").write_text('{"type": "Polygon", "coordinates": [[[8, 47], [10, 47], [9, 48], [8, 47]]]}')
+    (tmp_path / "area.geojson").write_text(
+        '{"type": "Polygon", "coordinates": [[[8, 47], [10, 47], [9, 48], [8, 47]]]}'
+    )
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     done = segment(arguments[0], QUESTION, *arguments[1:], checkpoint="none")
     assert "would be lost" in str(done.exception)
