@@ -131,7 +131,7 @@ def locked(folder: Path) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
             place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             _lock(place, folder)
-            if not folder.exists() or os.stat(folder).st_ino != os.fstat(place).st_ino:
+            if not folder.exists() or folder.stat().st_ino != os.fstat(place).st_ino:
                 os.close(place)  # the other run has just finished, and removed it
                 place = None
         yield
