@@ -144,6 +144,8 @@ def segment(
     )
     with open_scene(scene, bands=settings.bands, stretch=settings.stretch) as opened:
         outputs.check(opened.grid)
+        read = [scene, *getattr(opened, "files", ()), *(Path(path) for path in (questions_file, aoi) if path)]
+        outputs.check_names(len(asked), json_out, read)
         make_plan(opened, None, aoi, settings, len(asked))
         if (simplify or min_area) and not _is_placed(opened.grid):
             raise EarthReasonError(f"--simplify and --min-area are in metres, and {scene} has no CRS; leave them out")
@@ -152,6 +154,7 @@ def segment(
         geo = GeoPredictor(predictor, checkpoint or "", {name: value for name, value in facts.items() if value})
         work = outputs.all[0].with_name(f"{outputs.all[0].name}.partial") if outputs.all else None
         with (
+            _stopped_runs_go_on(work),
             _progress() as progress,
             geo.answer_opened(opened, scene, asked, aoi, settings, work=work, progress=progress) as answers,
         ):
@@ -166,6 +169,16 @@ def segment(
                 written.append(("json", None, json_out))
             if str(json_out) != "-":
                 _tell(answers, layer, written, limit)
+
+
+@contextmanager
+def _stopped_runs_go_on(work: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if work is not None and work.is_dir():
+            logger.warning("stopped; what is finished is in %s, and the same command goes on from there", work)
+        raise
 
 
 def _count_regions(answers: SceneAnswers, min_area: float) -> AnswerLayer | None:
@@ -274,11 +287,20 @@ def _lines(answers: SceneAnswers, layer: AnswerLayer | None, written: Written, l
 
 
 def _report(scene: Scene, answers: SceneAnswers, layer: AnswerLayer | None, written: Written, limit: float) -> Any:
+    from earthreason.geo.resolution import ground_resolution
+
     grid = answers.grid
     return {
         **answers.facts,
         "scene": scene.name,
-        "grid": {"width": grid.width, "height": grid.height, "transform": grid.transform},
+        "grid": {
+            "width": grid.width,
+            "height": grid.height,
+            "transform": grid.transform,
+            "crs": grid.crs,
+            "gsd": ground_resolution(answers.scene_grid or grid),
+            "scene_gsd": ground_resolution(scene.grid),
+        },
         "answers": [vars(line) for line in _lines(answers, layer, written, limit)],
     }
 
@@ -289,6 +311,8 @@ def _tell(answers: SceneAnswers, layer: AnswerLayer | None, written: Written, li
         if len(answers.answers) > 1:
             console.print(f"{line.question}", markup=False, soft_wrap=True)
         found = f"target: {line.share:.1%} of the image" if line.has_target else "no target"
+        if not line.has_target and line.no_target_score <= limit:
+            found += f" (no pixel above the probability {answers.facts.get('threshold', '0.5')})"
         if line.has_target and _is_placed(answers.grid) and line.regions is not None:
             count = "1 region" if line.regions == 1 else f"{line.regions:,} regions"
             area = "" if line.area_m2 is None else f" of {line.area_m2 / HECTARE:,.2f} ha"

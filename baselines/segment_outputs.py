@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,14 +63,38 @@ class Outputs:
             refuse_folder(path)
             if not is_picture(path):
                 check_output(path, grid)
-        if len({path.resolve() for path in self.all}) < len(self.all):
-            raise EarthReasonError("two outputs have the same name; give each its own")
         if self.mask is not None and self.mask.suffix.lower() not in (".png", *GEOTIFF_SUFFIXES):
             raise EarthReasonError(f"--mask {self.mask}: must end in .png or .tif")
         if self.mask is not None and is_picture(self.mask):
             refuse_png(self.mask, grid, 1)
         if self.probability is not None and self.probability.suffix.lower() not in GEOTIFF_SUFFIXES:
             raise EarthReasonError(f"--probability {self.probability}: must end in .tif")
+
+    def check_names(self, questions: int, json_out: Path | None, inputs: Iterable[Path]) -> None:
+        """Check before long work that no file is written twice or over one that is read.
+
+        Args:
+            questions: number of questions.
+            json_out: a further output.
+            inputs: files that are read; those that do not exist are passed over.
+
+        Raises:
+            EarthReasonError: a file would be lost.
+        """
+        from earthreason.geo.writing_vectors import files_of
+
+        files = [place for path in self.all for place in (numbered(path, questions) if is_picture(path) else [path])]
+        files += [json_out] if json_out is not None and str(json_out) != "-" else []
+        written = [part for file in files for part in files_of(file)]
+        taken: set[Path] = set()
+        for file in written:
+            if file.resolve() in taken:
+                raise EarthReasonError(f"two outputs are written to {file}; give each its own name")
+            taken.add(file.resolve())
+        read = {path.resolve(): path for path in inputs}
+        for file in written:
+            if file.resolve() in read:
+                raise EarthReasonError(f"{file} is read by this command and would be lost; write to another file")
 
     def needs_layer(self) -> bool:
         """Tell whether a file holds polygons."""
@@ -137,8 +161,13 @@ def _write_overlay(path: Path, scene: Scene, answers: SceneAnswers, number: int)
         pixels = read_overview(scene, answers.scene_grid, window, OVERLAY_SIDE)
         mask = read_small_mask(raster, pixels.shape[1], pixels.shape[0])
     picture = draw_overlay(Image.fromarray(pixels), mask, PREDICTION_COLOUR, side=OVERLAY_SIDE)
-    with atomic_path(path) as temporary:
-        picture.save(temporary, PICTURES[path.suffix.lower()])
+    try:
+        with atomic_path(path) as temporary:
+            picture.save(temporary, PICTURES[path.suffix.lower()])
+    except EarthReasonError:  # some are OSErrors too
+        raise
+    except OSError as error:
+        raise EarthReasonError(f"{path}: cannot write the picture: {error.strerror or error}") from error
 
 
 def read_small_mask(raster: AnswerRaster, width: int, height: int) -> np.ndarray:

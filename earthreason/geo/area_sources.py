@@ -93,10 +93,10 @@ def _box(text: str, crs: str | None) -> StatedArea:
         if max(abs(south), abs(north)) > 90:
             raise EarthReasonError(
                 f"{place}: a latitude is from -90 to 90; the order is west,south,east,north, and coordinates in other "
-                "units need their CRS"
+                "units need their CRS (--aoi-crs EPSG:CODE, or scene)"
             )
         if max(abs(west), abs(east)) > 360:
-            raise EarthReasonError(f"{place}: a longitude is from -180 to 180; other units need their CRS")
+            raise EarthReasonError(f"{place}: a longitude is from -180 to 180; other units need their CRS (--aoi-crs)")
         if east < west:
             east += 360
     if east <= west or north <= south:
@@ -221,7 +221,7 @@ def _layer(path: Path, crs: str | None) -> StatedArea:
         raise DataFormatError(f"{path}: not readable ({' '.join(str(error).split())}); save it again") from None
     stated = meta["crs"] or crs
     if stated is None:
-        raise DataFormatError(f"{path}: states no CRS; add its .prj file, or give the CRS of the area")
+        raise DataFormatError(f"{path}: states no CRS; add its .prj file, or give the CRS (--aoi-crs)")
     if stated != "scene":
         _check_crs(stated, str(path))
     return StatedArea(str(path), _joined([from_wkb(content) for content in geometries if content], str(path)), stated)

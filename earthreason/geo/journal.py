@@ -8,10 +8,12 @@ written last: a row without it is done again.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import zipfile
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -113,6 +115,44 @@ class MemoryRows:
         return self._pixels[question, window.top : window.bottom, window.left : window.right]
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from the folder of a run, which is made if absent.
+
+    Raises:
+        EarthReasonError: another run works in it.
+    """
+    if folder.exists() and not folder.is_dir():
+        yield  # `Journal` says what is wrong
+        return
+    place = None
+    try:
+        while place is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            _lock(place, folder)
+            if not folder.exists() or folder.stat().st_ino != os.fstat(place).st_ino:
+                os.close(place)  # the other run has just finished, and removed it
+                place = None
+        yield
+    finally:
+        if place is not None:
+            os.close(place)
+
+
+def _lock(place: int, folder: Path) -> None:
+    import fcntl
+
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise EarthReasonError(
+            f"another run is working in {folder}; wait until it has finished, or choose another --out"
+        ) from None
+    except OSError:  # some network file systems have no locks
+        return
+
+
 class Journal:
     """Rows kept in a folder, from which a killed run goes on."""
 
@@ -141,7 +181,7 @@ class Journal:
         if known != facts:
             changed = sorted(key for key in {*known, *facts} if known.get(key) != facts.get(key))
             raise EarthReasonError(
-                f"{folder} contains an unfinished run with another {', '.join(changed)}; finish it with its own "
+                f"{folder} contains an unfinished run that differs in {', '.join(changed)}; finish it with its own "
                 "settings, or delete the folder to start again"
             )
         self.records: list[RowRecord] = []

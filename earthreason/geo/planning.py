@@ -93,12 +93,10 @@ def make_plan(scene: Scene, model: TileModel | None, aoi: Any, settings: Setting
         raise EarthReasonError(f"threshold {settings.threshold:g}: must be between 0 and 1")
     own = scene.grid
     seen, model_side = (None, UNKNOWN_SIDE) if model is None else (model.ground_resolution, model.tile_side)
-    grid = working_grid(own, ground_resolution(own), seen, settings.gsd, scene.name)
-    if model is not None and grid != own:
-        logger.info(
-            "%s is answered on a grid of %d x %d pixels, and has %d x %d",
-            *(scene.name, grid.width, grid.height, own.width, own.height),
-        )
+    resolution = ground_resolution(own)
+    grid = working_grid(own, resolution, seen, settings.gsd, scene.name)
+    if model is not None and resolution is not None:
+        _tell_resolution(scene.name, resolution, ground_resolution(grid), seen, settings.gsd)
     asked = None if aoi is None else parse_area(aoi, own, settings.aoi_crs)
     area = None if asked is None else asked.on(grid)
     window = grid.whole if area is None else area.window
@@ -119,6 +117,29 @@ def make_plan(scene: Scene, model: TileModel | None, aoi: Any, settings: Setting
             *(scene.name, max(tiling.height, tiling.width) / model_side, model_side),
         )
     return Plan(tiling, area)
+
+
+def _tell_resolution(
+    name: str, own: float, worked: float | None, seen: tuple[float, float] | None, asked: float | None
+) -> None:
+    """Say at which GSD a scene is answered, if that is not its own or not one that the model knows."""
+    if worked is None:
+        return
+    if worked != own:
+        bound = "finest" if worked > own else "coarsest"
+        reason = "as asked" if asked is not None else f"the {bound} that the model knows; --gsd changes it"
+        if asked is None and seen is not None and not _is_near(worked, seen[0 if worked > own else 1]):
+            reason = f"{own / worked:.3g} times as many pixels a side, which is the most; --gsd changes it"
+        logger.info("%s: %.3g m per pixel, worked at %.3g m, %s", name, own, worked, reason)
+    if asked is not None and seen is not None and not seen[0] * 0.99 <= worked <= seen[1] * 1.01:
+        logger.warning(
+            "%s: worked at %.3g m as asked, but the model knows %.3g to %.3g m, so its answers are doubtful",
+            *(name, worked, *seen),
+        )
+
+
+def _is_near(value: float, bound: float) -> bool:
+    return abs(value / bound - 1) < 0.1
 
 
 def check_questions(questions: Sequence[str]) -> list[str]:

@@ -22,7 +22,7 @@ from earthreason.files import path_of
 from earthreason.geo.answers import SceneAnswer, SceneAnswers
 from earthreason.geo.asking import Progress, as_tile_model, ask_tiles
 from earthreason.geo.grid import Window
-from earthreason.geo.journal import Journal, MemoryRows, PackedRaster
+from earthreason.geo.journal import Journal, MemoryRows, PackedRaster, locked
 from earthreason.geo.model import TileModel
 from earthreason.geo.planning import Plan, Settings, check_questions, make_plan, read_overview
 from earthreason.geo.scene import Scene
@@ -125,8 +125,8 @@ class GeoPredictor:
             progress: function to tell of finished tiles.
 
         Raises:
-            EarthReasonError: the file, the area, a question or a setting is unusable, the disk is full, or `work` has
-                an unfinished run with other settings.
+            EarthReasonError: the file, the area, a question or a setting is unusable, the disk is full, `work` has an
+                unfinished run with other settings, or another process works in it.
         """
         from earthreason.geo.reading import open_scene
 
@@ -167,8 +167,11 @@ class GeoPredictor:
                 scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="earthreason-")))
             else:
                 scratch = work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="earthreason-")))
+                with told_disk_is_full(scratch, work is not None):
+                    stack.enter_context(locked(scratch))
                 identity = self._identity(path, scene, plan, model, asked, aoi, settings)
-                rows = Journal(scratch, identity, started)
+                with told_disk_is_full(scratch, work is not None):
+                    rows = Journal(scratch, identity, started)
                 started = rows.started
                 if rows.records:
                     done, count = len(rows.records), len(plan.tiling.tops)
@@ -211,7 +214,7 @@ class GeoPredictor:
         from earthreason.geo.resolution import ground_resolution
 
         tiling = plan.tiling
-        resolution = ground_resolution(tiling.grid)
+        resolution, own = ground_resolution(tiling.grid), ground_resolution(scene.grid)
         return {
             "scene": scene.name,
             "model": model.name,
@@ -221,6 +224,7 @@ class GeoPredictor:
             "threshold": f"{settings.threshold:g}",
             "no_target_threshold": f"{model.no_target_threshold:g}",
             **({} if resolution is None else {"ground_resolution": f"{resolution:g} m"}),
+            **({} if own is None else {"scene_ground_resolution": f"{own:g} m"}),
             "tile": f"{tiling.width} x {tiling.height}, {len(tiling)} in all",
             **{f"read_{name}": value for name, value in scene.facts.items()},
             **dict(self.facts),

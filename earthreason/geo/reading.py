@@ -98,6 +98,12 @@ class RasterScene:
     look: Look
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Files that it is read from: of a mosaic also its sources, and world files and overviews beside them."""
+        with self._lock, _environment():
+            return (self.path, *map(Path, self.source.files))
+
     def read(self, window: Window, height: int, width: int) -> Block:
         """Read a window that lies inside the scene, scaled to (height, width) pixels.
 

@@ -9,6 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def remove_stale(target: Path, endings: Sequence[str]) -> None:
+    """Remove files beside a new one that belong to the one whose place it took, and would change what is read.
+
+    Args:
+        target: new file.
+        endings: what their names have after the name of `target`; those with `*` take the place of its suffix.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for ending in endings:
+        part = target.with_suffix(ending[1:]) if ending.startswith("*") else target.with_name(target.name + ending)
+        part.unlink(missing_ok=True)
+
+
 @contextmanager
 def replace_together(target: Path, parts: Sequence[str], stale: Sequence[str] = ()) -> Iterator[Path]:
     """Yield a temporary path beside `target`; if the block succeeds, its parts take the place of the old ones.

@@ -14,6 +14,7 @@ from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_folder
 from earthreason.geo.answers import SceneAnswer, SceneAnswers
 from earthreason.geo.grid import GeoGrid, Window
+from earthreason.geo.replacing import remove_stale
 from earthreason.geo.texts import printable
 
 GEOTIFF_SUFFIXES = (".tif", ".tiff")
@@ -22,6 +23,8 @@ UNASKED = 255
 """Value of a mask in a GeoTIFF where nothing was asked, or where the scene has no data."""
 LARGEST_PNG = 178_956_970
 """Pixels of the largest PNG that Pillow opens."""
+_STALE = (".aux.xml", ".ovr", ".msk", "*.tfw", "*.tifw")
+"""What GDAL and GIS programs keep beside a GeoTIFF: place, statistics, overviews, mask. They go before its content."""
 _BLOCK = 512
 _BLOCK_COLUMNS = 1 << 14
 
@@ -152,6 +155,7 @@ def _write_geotiff(
                 **options,
             )
             _check_complete(temporary)
+        remove_stale(path, _STALE)
     except EarthReasonError:  # some are OSErrors too
         raise
     except (RasterioError, OSError) as error:

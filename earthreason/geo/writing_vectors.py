@@ -16,7 +16,7 @@ from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_folder, write_text
 from earthreason.geo.ellipsoid import geographic_polygons, is_on_earth
 from earthreason.geo.regions import QuestionSummary, Region
-from earthreason.geo.replacing import replace_together
+from earthreason.geo.replacing import remove_stale, replace_together
 from earthreason.geo.texts import printable
 
 _DRIVERS = {
@@ -36,6 +36,8 @@ RUN_FIELDS = ("scene", "model", "checkpoint", "time")
 _SHAPEFILE_PARTS = (".shx", ".dbf", ".prj", ".cpg", ".shp.xml", ".shp")
 _SHAPEFILE_INDEXES = (".qix", ".sbn", ".sbx", ".idm", ".ind", ".qpj")
 """What GIS programs add to a Shapefile, and what is wrong beside a new one."""
+_JOURNALS = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a GeoPackage that is open or was not closed, and would write into a new one."""
 _LONGEST_TEXT = 254
 """Bytes of a text in a Shapefile."""
 
@@ -85,6 +87,11 @@ def vector_suffix(path: Path) -> str | None:
     return next((suffix for suffix in sorted(VECTOR_SUFFIXES, key=len, reverse=True) if name.endswith(suffix)), None)
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return every file that writing to a path replaces: a Shapefile has several."""
+    return [path.with_suffix(suffix) for suffix in _SHAPEFILE_PARTS] if vector_suffix(path) == ".shp" else [path]
+
+
 def write_layer(path: Path, layer: VectorLayer) -> None:
     """Write a layer; an existing file is replaced only once the new one is complete.
 
@@ -115,6 +122,8 @@ def write_layer(path: Path, layer: VectorLayer) -> None:
         else:
             with atomic_path(path) as temporary:
                 _write(temporary, suffix, layer)
+            if suffix == ".gpkg":
+                remove_stale(path, _JOURNALS)
     except EarthReasonError:  # some are OSErrors too
         raise
     except OSError as error:
@@ -189,6 +198,8 @@ def _write(path: Path, suffix: str, layer: VectorLayer) -> None:
         _check_complete(path, suffix, len(polygons))
     except (pyogrio.errors.FeatureError, pyogrio.errors.GeometryError, RuntimeError) as error:  # most are RuntimeErrors
         reason = " ".join(str(error).split())
+        if "database or disk is full" in reason:  # after a page of SQL
+            raise OSError("the disk is full; make room") from error
         raise OSError(f"{reason[:300]}; is the disk full?") from error
 
 

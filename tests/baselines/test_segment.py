@@ -126,7 +126,7 @@ def test_a_killed_run_goes_on_and_writes_the_same_bytes(scene, tmp_path):
     assert not (tmp_path / "a.png").exists()
     finished = len(list(folder.glob("row-*.json")))
     other = segment(*arguments("a.png"), "--threshold", 0.4)
-    assert "unfinished run with another threshold" in str(other.exception)
+    assert "unfinished run that differs in threshold" in str(other.exception)
     again = segment(*arguments("a.png"))
     assert again.exit_code == 0
     assert f"{finished} of 7 rows of tiles are finished" in " ".join(again.stderr.split())

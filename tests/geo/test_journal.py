@@ -11,7 +11,7 @@ import pytest
 
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.geo.grid import Window
-from earthreason.geo.journal import Journal
+from earthreason.geo.journal import Journal, locked
 from tests.geo.fakes import ArrayScene, ShadeModel, noise
 from tests.geo.test_asking import Inside, ask, masks_and_probabilities
 
@@ -113,7 +113,7 @@ def test_an_area_of_many_rows_goes_on_too(tmp_path):
 
 def test_a_run_with_other_settings_is_refused(scene, tmp_path):
     answers(scene, tmp_path / "run")
-    with pytest.raises(EarthReasonError, match=r"unfinished run with another questions; finish it .* or delete"):
+    with pytest.raises(EarthReasonError, match=r"unfinished run that differs in questions; finish it .* or delete"):
         Journal(tmp_path / "run", {**IDENTITY, "questions": ["2"]}, "later")
     assert Journal(tmp_path / "run", IDENTITY, "later").started == "now"
 
@@ -174,3 +174,16 @@ def test_the_folder_is_removed_at_the_end(scene, tmp_path):
     answers(scene, tmp_path / "run")
     Journal(tmp_path / "run", IDENTITY, "").remove()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_do_not_work_in_one_folder(tmp_path):
+    with locked(tmp_path / "run"):
+        holder = "import fcntl, os, sys\nfcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        other = subprocess.run(
+            [sys.executable, "-c", holder, str(tmp_path / "run")], capture_output=True, text=True, check=False
+        )
+        assert "BlockingIOError" in other.stderr
+        with pytest.raises(EarthReasonError, match="another run is working in .*run; wait"), locked(tmp_path / "run"):
+            pass
+    with locked(tmp_path / "run"):
+        pass

@@ -128,7 +128,7 @@ def test_a_run_with_another_setting_is_refused(scene, tmp_path, change, words):
     with pytest.raises(ZeroDivisionError), GeoPredictor(ShadeModel()).answer(scene, **arguments):
         raise ZeroDivisionError
     with (
-        pytest.raises(EarthReasonError, match=f"unfinished run with another .*{words}"),
+        pytest.raises(EarthReasonError, match=f"unfinished run that differs in .*{words}"),
         GeoPredictor(ShadeModel()).answer(scene, **{**arguments, **change}),
     ):
         pass
