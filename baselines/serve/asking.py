@@ -23,7 +23,7 @@ from baselines.serve.jobs import Job, Outcome
 from baselines.serve.pictures import Picture, check_picture, check_pixels
 from baselines.serve.results import Result
 from baselines.serve.schemas import AnswerInfo, Links, Segmented, errors
-from baselines.serve.segmenting import area_window, can_write, ground_size, measure_answer, tasks_of
+from baselines.serve.segmenting import area_window, can_write, ground_size, magnification, measure_answer, tasks_of
 from baselines.serve.settings import LONGEST_QUESTION, MOST_QUESTIONS, RefusedError
 from baselines.serve.state import Shared, State
 from baselines.serve.warping import degrees, mercator_bounds
@@ -165,6 +165,11 @@ def _make_job(
             line = f"{picture.name} has {size}; this server answers {state.settings.megapixels} megapixels at once"
             raise RefusedError(422, f"area: {line}: choose a smaller area")
         check_pixels("area", window.height, window.width, state.settings.most_pixels)
+        scale = magnification(scene.grid, state.model)
+        if window.height * window.width * scale > state.settings.most_pixels:
+            times = f"{picture.name} has coarse pixels, so that the model sees {scale:.0f} times as many"
+            line = f"{times}; this server answers {state.settings.megapixels} megapixels at once"
+            raise RefusedError(422, f"area: {line}: choose a smaller area")
     key = f"{picture.key} {area} {task} {words}"
     return Job(key, picture.path, picture.open, questions, keep, area, task, words=words)
 

@@ -137,6 +137,8 @@ def _raster_size(path: Path, name: str) -> tuple[int, int]:
             with rasterio.open(path, driver="GTiff") as source:
                 if not source.count or not source.height or not source.width:
                     raise RefusedError(422, f"{name}: the TIFF has no bands")
+                if source.tags(ns="OVERVIEWS"):  # GDAL would show the pixels of that file, or of that address
+                    raise RefusedError(422, f"{name}: names another file as its overviews; save it without them")
                 rows, columns = source.block_shapes[0]
                 bands = source.count if source.profile.get("interleave") == "pixel" else 1
                 block = rows * columns * bands * np.dtype(source.dtypes[0]).itemsize

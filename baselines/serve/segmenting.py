@@ -86,6 +86,15 @@ def ground_size(grid: GeoGrid) -> float | None:
     return ground_resolution(grid)
 
 
+def magnification(grid: GeoGrid, model: TileModel) -> float:
+    """Return the number of pixels that are answered for each pixel of a scene; under 1 if it is scaled down."""
+    from earthreason.geo.resolution import ground_resolution
+    from earthreason.geo.tiling import working_grid
+
+    worked = working_grid(grid, ground_resolution(grid), model.ground_resolution)
+    return worked.height * worked.width / (grid.height * grid.width)
+
+
 def measure_answer(answers: SceneAnswers) -> tuple[float, float | None, int]:
     """Measure a single answer: share of the pixels with data, area in m2 and regions.
 
