@@ -133,7 +133,7 @@ def _too_large(settings: Settings) -> Response:
     return JSONResponse({"error": f"the upload is over {settings.upload_mb} MB"}, 413, {"Connection": "close"})
 
 
-async def _tell(_: Request, error: Exception) -> Response:
+async def _tell(request: Request, error: Exception) -> Response:
     headers: dict[str, str] = {}
     status: Any = 422
     if isinstance(error, RefusedError):
@@ -142,4 +142,6 @@ async def _tell(_: Request, error: Exception) -> Response:
             headers["Retry-After"] = str(error.retry_seconds)
     elif isinstance(error, StoppedError):
         return JSONResponse({"error": "nobody waited for the answer"}, 503)
-    return JSONResponse({"error": " ".join(str(error).split())}, status, headers)
+    state: State = request.app.state.serve
+    line = state.without_folders(" ".join(str(error).split()))
+    return JSONResponse({"error": line}, status, headers)

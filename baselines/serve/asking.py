@@ -23,7 +23,7 @@ from baselines.serve.jobs import Job, Outcome
 from baselines.serve.pictures import Picture, check_picture, check_pixels
 from baselines.serve.results import Result
 from baselines.serve.schemas import AnswerInfo, Links, Segmented, errors
-from baselines.serve.segmenting import area_window, ground_size, measure_answer, tasks_of
+from baselines.serve.segmenting import area_window, can_write, ground_size, magnification, measure_answer, tasks_of
 from baselines.serve.settings import LONGEST_QUESTION, MOST_QUESTIONS, RefusedError
 from baselines.serve.state import Shared, State
 from baselines.serve.warping import degrees, mercator_bounds
@@ -61,18 +61,21 @@ async def segment(
         str | None, Form(max_length=200, description='"west,south,east,north" in degrees, for pictures with a CRS.')
     ] = None,
     task: Annotated[str | None, Form(max_length=64, description="Kind of question, one of the model's tasks.")] = None,
+    words: Annotated[bool, Form(description="Also answer in words, if the model can.")] = False,
 ) -> Segmented:
     """Give exactly one of image, sample and scene. All questions are answered together."""
     asked = tuple(map(_check_question, questions))
     if task is not None and task not in tasks_of(state.model):
         known = ", ".join(tasks_of(state.model)) or "none; leave it out"
         raise RefusedError(422, f"task: the model does not have this one (it has: {known})")
+    if words and not can_write(state.model):
+        raise RefusedError(422, "words: the model does not answer in words; leave it out")
     given = [name for name, value in (("image", image), ("sample", sample), ("scene", scene)) if value is not None]
     if len(given) != 1:
         raise RefusedError(422, f"give exactly one of image, sample and scene, not {' and '.join(given) or 'none'}")
     with _upload_folder(state) as folder:
         picture = await run_in_threadpool(_find_picture, state, folder, image, sample, scene)
-        job = await run_in_threadpool(_make_job, state, picture, asked, area or None, task)
+        job = await run_in_threadpool(_make_job, state, picture, asked, area or None, task, words)
         state.jobs.put(job)
         outcome = await _wait(request, job, state.settings.job_seconds)
     return await run_in_threadpool(_describe, outcome, threshold)
@@ -138,7 +141,12 @@ def _find_picture(
 
 
 def _make_job(
-    state: State, picture: Picture | _SceneOfFolder, questions: tuple[str, ...], area: str | None, task: str | None
+    state: State,
+    picture: Picture | _SceneOfFolder,
+    questions: tuple[str, ...],
+    area: str | None,
+    task: str | None,
+    words: bool,
 ) -> Job:
     """Make the job of a request; check the area of a scene, and that it is not too large."""
 
@@ -149,7 +157,7 @@ def _make_job(
         if area is not None:
             raise RefusedError(422, "area: the picture has no coordinates; leave it out")
         is_small = max(picture.height, picture.width) <= state.model.tile_side
-        return Job(f"{picture.key} {task}", picture.path, picture.open, questions, keep, None, task, is_small)
+        return Job(f"{picture.key} {task} {words}", picture.path, picture.open, questions, keep, None, task, is_small, words)
     with picture.open() as scene:
         window = scene.grid.whole if area is None else area_window(area, scene.grid)
         if window.height * window.width > state.settings.most_pixels and area is None:
@@ -157,7 +165,13 @@ def _make_job(
             line = f"{picture.name} has {size}; this server answers {state.settings.megapixels} megapixels at once"
             raise RefusedError(422, f"area: {line}: choose a smaller area")
         check_pixels("area", window.height, window.width, state.settings.most_pixels)
-    return Job(f"{picture.key} {area} {task}", picture.path, picture.open, questions, keep, area, task)
+        scale = magnification(scene.grid, state.model)
+        if window.height * window.width * scale > state.settings.most_pixels:
+            times = f"{picture.name} has coarse pixels, so that the model sees {scale:.0f} times as many"
+            line = f"{times}; this server answers {state.settings.megapixels} megapixels at once"
+            raise RefusedError(422, f"area: {line}: choose a smaller area")
+    key = f"{picture.key} {area} {task} {words}"
+    return Job(key, picture.path, picture.open, questions, keep, area, task, words=words)
 
 
 async def _wait(request: Request, job: Job, seconds: float) -> Outcome:

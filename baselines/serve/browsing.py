@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path, Response
 from fastapi.concurrency import run_in_threadpool
 
 from baselines.serve.schemas import Health, Info, Limits, SampleInfo, SceneInfo, errors
-from baselines.serve.segmenting import ground_size, tasks_of
+from baselines.serve.segmenting import can_write, ground_size, tasks_of
 from baselines.serve.settings import LONGEST_QUESTION, MOST_QUESTIONS, RefusedError
 from baselines.serve.state import Shared, State
 
@@ -46,6 +46,7 @@ def _describe(state: State) -> Info:
         threshold=THRESHOLD,
         ground_resolution=model.ground_resolution,
         tasks=list(tasks_of(model)),
+        words=can_write(model),
         limits=Limits(
             upload_mb=settings.upload_mb,
             megapixels=settings.megapixels,

@@ -16,7 +16,9 @@ from baselines.serve.rendering import map_png, mask_png, overlay_png, probabilit
 from baselines.serve.results import Result
 from baselines.serve.schemas import errors
 from baselines.serve.segmenting import write_answer
+from baselines.serve.settings import RefusedError
 from baselines.serve.state import Shared, State
+from earthreason.errors import EarthReasonError
 
 router = APIRouter(prefix="/results/{id}/{number}")
 _PNG = {**errors(404, 422), 200: {"content": {"image/png": {}}}}
@@ -84,8 +86,13 @@ async def _file(state: State, identity: str, number: int, threshold: float, suff
         answers = result.answer(number, threshold)
         with tempfile.TemporaryDirectory(dir=state.results.folder) as folder:
             path = FilePath(folder) / f"answer{suffix}"
-            write_answer(path, answers)
-            return path.read_bytes(), f"{_plain(result.name)}_answer_{number + 1}{suffix}"
+            name = f"{_plain(result.name)}_answer_{number + 1}{suffix}"
+            try:
+                write_answer(path, answers)
+            except EarthReasonError as error:
+                # The folder is ours, and says nothing to who asked.
+                raise RefusedError(422, str(error).replace(str(path), name)) from None
+            return path.read_bytes(), name
 
     content, name = await run_in_threadpool(write)
     disposition = f'attachment; filename="{name}"'

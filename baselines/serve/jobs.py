@@ -51,6 +51,7 @@ class Job:
         area: area as "west,south,east,north" in degrees; None for the whole picture.
         task: kind of question; None for that of the checkpoint.
         is_small: whether one tile may hold the picture.
+        words: whether the model also answers in words.
         done: outcome, or why there is none.
         stop: set once nobody waits for the outcome.
     """
@@ -63,6 +64,7 @@ class Job:
     area: str | None = None
     task: str | None = None
     is_small: bool = False
+    words: bool = False
     done: Future[Outcome] = field(default_factory=Future)
     stop: threading.Event = field(default_factory=threading.Event)
     arrived: float = field(default_factory=time.monotonic)

@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from baselines.serve.settings import RefusedError
-from earthreason.data.orientation import turned
 from earthreason.data.pictures import DEEP_MODES
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.geo.grid import GeoGrid, Window
@@ -119,7 +118,7 @@ def _picture_size(path: Path, name: str) -> tuple[int, int]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=_FORMATS) as image:
-                return image.height, image.width  # an EXIF turn changes neither the limit nor what is small
+                return image.height, image.width
     except UnidentifiedImageError:
         raise RefusedError(415, f"{name}: not a JPEG, PNG, WebP or TIFF picture") from None
     except Image.DecompressionBombError:
@@ -138,6 +137,8 @@ def _raster_size(path: Path, name: str) -> tuple[int, int]:
             with rasterio.open(path, driver="GTiff") as source:
                 if not source.count or not source.height or not source.width:
                     raise RefusedError(422, f"{name}: the TIFF has no bands")
+                if source.tags(ns="OVERVIEWS"):  # GDAL would show the pixels of that file, or of that address
+                    raise RefusedError(422, f"{name}: names another file as its overviews; save it without them")
                 rows, columns = source.block_shapes[0]
                 bands = source.count if source.profile.get("interleave") == "pixel" else 1
                 block = rows * columns * bands * np.dtype(source.dtypes[0]).itemsize
@@ -153,7 +154,9 @@ def _raster_size(path: Path, name: str) -> tuple[int, int]:
 
 
 def decode(file: Path, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Decode a picture, turned as its EXIF block states, which is how browsers show it; of 16 bits the upper 8.
+    """Decode a picture; its pixels lie as they are stored, as those of the dataset, whatever EXIF says.
+
+    Of 16 bits, the upper 8 are kept.
 
     Returns:
         (height, width, 3) uint8, and (height, width) bool, False where it is transparent; None if it is nowhere.
@@ -166,17 +169,16 @@ def decode(file: Path, name: str) -> tuple[np.ndarray, np.ndarray | None]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file, formats=_FORMATS) as image:
                 image.load()
-                upright = turned(image)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise DataFormatError(f"{name}: truncated or damaged picture: {_first_line(error)}") from None
-    if upright.mode in DEEP_MODES:
-        grey = (np.asarray(upright, np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+    if image.mode in DEEP_MODES:
+        grey = (np.asarray(image, np.uint32) >> 8).clip(0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2), None
-    if upright.mode in _CLEAR or "transparency" in upright.info:
-        clear = np.asarray(upright.convert("RGBA"))
+    if image.mode in _CLEAR or "transparency" in image.info:
+        clear = np.asarray(image.convert("RGBA"))
         valid = clear[..., 3] > 0
         return np.where(valid[..., None], clear[..., :3], np.uint8(0)), valid
-    return np.asarray(upright.convert("RGB")), None
+    return np.asarray(image.convert("RGB")), None
 
 
 def _first_line(error: BaseException) -> str:

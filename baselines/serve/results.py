@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from baselines.serve.scratch import make_folder, remove_abandoned
 from baselines.serve.settings import RefusedError
 from earthreason.geo.answers import ArrayRaster, SceneAnswer, SceneAnswers
 from earthreason.geo.grid import GeoGrid, Window
@@ -102,7 +102,8 @@ class Results:
     """The results of the last minutes, within a number of bytes."""
 
     def __init__(self, folder: Path, keep_seconds: float, most_bytes: int) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="earthreason-serve-", dir=folder))
+        remove_abandoned(folder)
+        self.folder, self._held = make_folder(folder)
         self._keep, self._most = keep_seconds, most_bytes
         self._kept: OrderedDict[str, Result] = OrderedDict()
         self._lock = threading.Lock()
@@ -156,6 +157,7 @@ class Results:
     def close(self) -> None:
         """Remove everything."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._held.release()
 
     def _remove_old(self, room: int = 0) -> None:
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -132,8 +133,11 @@ def serve_app(
     server = _Server(
         config, lambda: started(url_of(_EVERYWHERE.get(host, host), port)), app.state.serve.jobs.close_soon
     )
+    # What is half written lies there too, so that the next server removes it if this one is killed.
+    scratch, tempfile.tempdir = tempfile.tempdir, str(app.state.serve.results.folder)
     before = signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises the signal again when it has ended
     try:
         server.run(sockets=[listening])
     finally:
         signal.signal(signal.SIGTERM, before)
+        tempfile.tempdir = scratch

@@ -10,19 +10,19 @@ from PIL import Image
 
 from earthreason.synthetic.generate import compose_scene
 
-_SEED = 24
 _SIZE = (512, 512)
 _SHOWN_QUESTIONS = 3
 _QUALITY = 92
 _CHOSEN = {
-    "harbour": ("pier", "Piers"),
-    "tanks": ("storage tank", "Storage tanks"),
-    "solar": ("solar power plant", "Solar power plant"),
-    "stadium": ("stadium", "Stadium"),
-    "bridge": ("bridge", "Bridge"),
+    "solar": ("solar power plant", 25, "Solar power plant"),
+    "stadium": ("stadium", 27, "Stadium"),
+    "runway": ("airport runway", 29, "Runway"),
+    "bridge": ("bridge", 24, "Bridge"),
+    "roundabout": ("roundabout", 27, "Roundabout"),
 }
-_WITHOUT = ("wind", "wind turbine", "Nothing to find")
-"""Name, category and title of the sample whose questions have no target."""
+"""Name, category, seed and title; the shipped checkpoint marks these well, so that a first look is not by chance."""
+_WITHOUT = ("baseball", "baseball field", 29, "Nothing to find")
+"""Name, category, seed and title of the sample whose questions have no target."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class Samples:
     @cached_property
     def by_name(self) -> dict[str, Sample]:
         """All samples; the last has no target."""
-        drawn = {name: _draw(name, title, category, 0.0) for name, (category, title) in _CHOSEN.items()}
-        name, category, title = _WITHOUT
-        return {**drawn, name: _draw(name, title, category, 1.0)}
+        drawn = {name: _draw(name, title, category, seed, 0.0) for name, (category, seed, title) in _CHOSEN.items()}
+        name, category, seed, title = _WITHOUT
+        return {**drawn, name: _draw(name, title, category, seed, 1.0)}
 
 
-def _draw(name: str, title: str, category: str, empty_share: float) -> Sample:
+def _draw(name: str, title: str, category: str, seed: int, empty_share: float) -> Sample:
     made = compose_scene(
-        _SEED,
+        seed,
         "val",
         0,
         size=_SIZE,

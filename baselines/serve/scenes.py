@@ -87,7 +87,7 @@ class Scenes:
     """The rasters of a folder, by file name. A few stay open for the map."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._folder = None if folder is None else folder.resolve()
+        self.folder = None if folder is None else folder.resolve()
         self._opened: OrderedDict[str, _Opened] = OrderedDict()
         self._files: dict[str, SceneFile] = {}
         self._tiles: OrderedDict[str, bytes] = OrderedDict()
@@ -96,7 +96,7 @@ class Scenes:
     def list(self) -> list[SceneFile]:
         """List the scenes that can be opened, by name."""
         found = []
-        for path in sorted(self._folder.iterdir()) if self._folder else []:
+        for path in sorted(self.folder.iterdir()) if self.folder else []:
             if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
                 try:
                     found.append(self.find(path.name))
@@ -212,11 +212,11 @@ class Scenes:
     def _path(self, name: str) -> Path:
         unknown = RefusedError(404, f"there is no scene {name!r}")
         plain = name and not name.startswith(".") and not set(name) & {"/", "\\", "\0"}
-        if self._folder is None or not plain or Path(name).suffix.lower() not in SUFFIXES:
+        if self.folder is None or not plain or Path(name).suffix.lower() not in SUFFIXES:
             raise unknown
-        path = self._folder / name
+        path = self.folder / name
         try:
-            if not path.is_file() or path.resolve().parent != self._folder:  # a link may lead elsewhere
+            if not path.is_file() or path.resolve().parent != self.folder:  # a link may lead elsewhere
                 raise unknown
         except OSError:
             raise unknown from None

@@ -63,6 +63,7 @@ class Info(BaseModel):
     threshold: float
     ground_resolution: tuple[float, float] | None
     tasks: list[str]
+    words: bool = Field(description="Whether the model can also answer in words.")
     limits: Limits
     samples: list[SampleInfo]
     scenes: list[SceneInfo]
@@ -88,7 +89,7 @@ class AnswerInfo(BaseModel):
     share: float = Field(description="Share of the pixels with data that are marked.")
     area_m2: float | None = Field(description="Area on the ellipsoid; null without a CRS.")
     regions: int = Field(description="Number of connected regions.")
-    text: str | None
+    text: str | None = Field(description="The answer in words, if it was asked for.")
     links: Links
 
 

@@ -25,7 +25,13 @@ TASKS = ("reasoning", "referring")
 
 @contextmanager
 def answer_scene(
-    model: TileModel, scene: Scene, path: Path, questions: Sequence[str], area: str | None, checkpoint: str = ""
+    model: TileModel,
+    scene: Scene,
+    path: Path,
+    questions: Sequence[str],
+    area: str | None,
+    words: bool = False,
+    checkpoint: str = "",
 ) -> Iterator[tuple[SceneAnswers, np.ndarray]]:
     """Answer questions about a scene, or an area of it.
 
@@ -35,6 +41,7 @@ def answer_scene(
         path: its file.
         questions: questions, all different.
         area: "west,south,east,north" in degrees; None for the whole scene.
+        words: ask the model also for an answer in words.
         checkpoint: name of the weights, for the metadata.
 
     Yields:
@@ -43,9 +50,11 @@ def answer_scene(
     Raises:
         EarthReasonError: the area lies outside, the file is damaged, or a question is unusable.
     """
+    from earthreason.geo.planning import Settings
     from earthreason.geo.predictor import GeoPredictor
 
-    with GeoPredictor(model, checkpoint).answer_opened(scene, path, list(questions), area) as answers:
+    settings = Settings(words=words)
+    with GeoPredictor(model, checkpoint).answer_opened(scene, path, list(questions), area, settings) as answers:
         window = scene.grid.whole if area is None else area_window(area, scene.grid)
         height, width = fit(answers.grid.height, answers.grid.width, PREVIEW_SIDE)
         yield answers, scene.read(window, height, width).pixels
@@ -75,6 +84,15 @@ def ground_size(grid: GeoGrid) -> float | None:
     from earthreason.geo.resolution import ground_resolution
 
     return ground_resolution(grid)
+
+
+def magnification(grid: GeoGrid, model: TileModel) -> float:
+    """Return the number of pixels that are answered for each pixel of a scene; under 1 if it is scaled down."""
+    from earthreason.geo.resolution import ground_resolution
+    from earthreason.geo.tiling import working_grid
+
+    worked = working_grid(grid, ground_resolution(grid), model.ground_resolution)
+    return worked.height * worked.width / (grid.height * grid.width)
 
 
 def measure_answer(answers: SceneAnswers) -> tuple[float, float | None, int]:
@@ -118,6 +136,11 @@ def write_answer(path: Path, answers: SceneAnswers) -> None:
 def tasks_of(model: TileModel) -> tuple[str, ...]:
     """List the kinds of question that a model can be asked; empty if it does not distinguish them."""
     return TASKS if isinstance(getattr(model, "task", None), str) else ()
+
+
+def can_write(model: TileModel) -> bool:
+    """Return whether a model can also answer in words."""
+    return hasattr(model, "answer")
 
 
 @contextmanager

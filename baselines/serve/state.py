@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -27,6 +28,12 @@ class State:
     results: Results
     jobs: JobQueue
     measures: Measures
+
+    def without_folders(self, line: str) -> str:
+        """Return a line without the server's own folders, which say nothing to a client."""
+        for folder in filter(None, (self.settings.scenes, self.scenes.folder, self.results.folder)):
+            line = line.replace(f"{folder}{os.sep}", "")
+        return line
 
 
 def get_state(request: Request) -> State:

@@ -42,12 +42,11 @@ def mercator_bounds(grid: GeoGrid) -> Bounds | None:
     """Return the bounds of a grid in Web Mercator, in metres; None if it has no place on the map."""
     if grid.transform is None or grid.crs is None:
         return None
-    from rasterio.errors import RasterioError
     from rasterio.warp import transform_bounds
 
     try:
         west, south, east, north = transform_bounds(grid.crs, _MERCATOR, *_outline(grid), densify_pts=21)
-    except (RasterioError, ValueError):
+    except Exception:  # of another planet, for one, GDAL raises an error that has no public name
         return None
     west, south, east, north = (max(-_HALF, west), max(-_HALF, south), min(_HALF, east), min(_HALF, north))
     if not all(map(math.isfinite, (west, south, east, north))) or west >= east or south >= north:

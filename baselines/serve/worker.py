@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from baselines.serve.jobs import Job, JobQueue, Outcome
 from baselines.serve.metrics import Measures
-from baselines.serve.segmenting import asking
+from baselines.serve.segmenting import asking, can_write
 from baselines.serve.settings import RefusedError
 from earthreason.errors import EarthReasonError
 from earthreason.geo.answers import SceneAnswers
@@ -25,8 +27,11 @@ logger = logging.getLogger(__name__)
 
 Answered = tuple[SceneAnswers, np.ndarray]
 """Answers, and the picture of the answered area, (height, width, 3) uint8."""
-Answer = Callable[[TileModel, Scene, Path, Sequence[str], str | None], AbstractContextManager[Answered]]
-"""Answers questions about a scene, opened from a file, or an area of it; the answers last as long as the context."""
+Answer = Callable[[TileModel, Scene, Path, Sequence[str], str | None, bool], AbstractContextManager[Answered]]
+"""Answers questions about a scene, opened from a file, or an area of it, if asked also in words.
+
+The answers last as long as the context.
+"""
 _MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
 
 
@@ -42,6 +47,8 @@ class WatchedModel:
         self.ground_resolution, self.no_target_threshold = model.ground_resolution, model.no_target_threshold
         self._model, self._stopped = model, stopped
         self._known: dict[tuple[bytes, tuple[str, ...]], TileScores] = {}
+        if can_write(model):
+            self.answer = self._write  # other models must not seem to have it
 
     def ask_ahead(self, tiles: Sequence[np.ndarray], questions: Sequence[str]) -> None:
         """Score tiles of several pictures at once."""
@@ -57,6 +64,13 @@ class WatchedModel:
         if self._known and all((_key(tile), tuple(questions)) in self._known for tile in tiles):
             return iter([self._known[_key(tile), tuple(questions)] for tile in tiles])
         return self._watch(self._model.score_tiles(tiles, questions))
+
+    def _write(self, image: Image.Image, question: str) -> str:
+        if self._stopped():
+            raise StoppedError
+        model: Any = self._model
+        words: str = model.answer(image, question)
+        return words
 
     def _watch(self, scores: Iterator[TileScores]) -> Iterator[TileScores]:
         while True:
@@ -116,7 +130,7 @@ class Worker:
         questions = list(dict.fromkeys(question for job in group for question in job.questions))
         with (
             _open_any(group) as (scene, path),
-            self._answer(model, scene, path, questions, group[0].area) as (answers, preview),
+            self._answer(model, scene, path, questions, group[0].area, group[0].words) as (answers, preview),
         ):
             seconds = time.monotonic() - began
             self._measures.add_batch(len(questions), sum(len(job.questions) for job in group), seconds)

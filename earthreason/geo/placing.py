@@ -53,7 +53,7 @@ def grid_of(source: DatasetReader, place: str) -> GeoGrid:
 
 def _checked(numbers: tuple[float, ...], place: str) -> Transform:
     a, b, c, d, e, f = numbers
-    if not all(map(math.isfinite, numbers)) or a * e == b * d:
+    if not all(map(math.isfinite, numbers)) or a * e == b * d or not math.isfinite(a * e - b * d):
         raise DataFormatError(
             f"{place}: its transform {', '.join(f'{number:g}' for number in numbers)} is not that of a grid; "
             "correct it (gdal_edit.py -a_ullr LEFT TOP RIGHT BOTTOM)"

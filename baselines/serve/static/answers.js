@@ -86,14 +86,14 @@ export class Answers {
       const score = `No-target score ${answer.no_target_score.toFixed(2)}; the model says “nothing” above ${this.noTargetThreshold.toFixed(2)}.`;
       parts.push(make("p", { className: "nothing" }, make("strong", {}, "Nothing here answers this question."), ` ${score}`));
     }
-    if (answer.text) parts.push(make("blockquote", {}, answer.text));
+    if (answer.text) parts.push(make("p", { className: "dim small said" }, "In words, without a look at the mask:"), make("blockquote", {}, answer.text));
     item.facts = make("dl", { className: "facts" });
     parts.push(item.facts);
     const opacity = make("input", {
       type: "range", min: 0, max: 1, step: 0.05, value: 1, "aria-label": `Opacity of answer ${place + 1}`,
       oninput: (event) => item.layer.setOpacity(Number(event.target.value)),
     });
-    parts.push(make("label", { className: "opacity" }, "Opacity", opacity));
+    if (answer.has_target) parts.push(make("label", { className: "opacity" }, "Opacity", opacity));
     const wrong = make("p", { className: "fault", role: "alert", tabIndex: -1, hidden: true });
     // GeoJSON holds longitudes and latitudes, which a plain picture has not.
     const buttons = FILES.filter(([kind]) => answer.links[kind] && (kind !== "geojson" || result.bounds)).map(([kind, label, suffix]) => make("button", {

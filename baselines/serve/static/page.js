@@ -18,6 +18,8 @@ let past = [];
 let source = null;
 let [stage, areas, pictures, questions, answers] = [];
 
+const gentle = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth");
+
 // Show another picture: its examples, its area, and no answers yet.
 function onSource(opened) {
   source = opened;
@@ -25,8 +27,10 @@ function onSource(opened) {
   answers.clear();
   clearFaults(byId("ask-fault"));
   areas.of(opened.kind === "scene" ? opened.bounds : null);
+  questions.suggest(opened.questions);
   byId("examples-part").hidden = opened.questions.length === 0;
   byId("examples").replaceChildren(...opened.questions.map((question) => make("li", {}, make("button", { type: "button", className: "pill", onclick: () => questions.take(question) }, question))));
+  byId("questions").scrollIntoView({ block: "nearest", behavior: gentle() });
 }
 
 // Return what is wrong with the form, shown at its place, or null.
@@ -55,7 +59,7 @@ async function send(event) {
   const wrong = refuse();
   if (wrong) return fault(...wrong);
   if (!areas.complete()) return;
-  const request = { source, questions: questions.values, area: areas.area, task: byId("task").value };
+  const request = { source, questions: questions.values, area: areas.area, task: byId("task").value, words: byId("words").checked };
   try {
     const done = await waiting.during(async (signal) => {
       const result = await json("segment", { method: "POST", body: formOf(request), signal });
@@ -77,8 +81,7 @@ function show({ request, result, fetched }) {
   answers.clear();
   answers.show(result, fetched, { asked: THRESHOLD, bounds });
   sayCurl(request);
-  const behaviour = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
-  byId("answers-part").scrollIntoView({ behavior: behaviour });
+  byId("answers-part").scrollIntoView({ behavior: gentle() });
 }
 
 function sayCurl(request) {
@@ -106,6 +109,7 @@ async function recall(done) {
   if (!(await pictures.open(request.source))) return;
   questions.values = request.questions;
   byId("task").value = request.task;
+  byId("words").checked = request.words;
   if (request.area) areas.set(request.area);
   if (source.unseen) await pictures.showAnswered(source, at(done.result.answers[0].links.overlay, 1)).catch(() => {});
   show(done);
@@ -145,6 +149,7 @@ async function start() {
   const tasks = info.tasks ?? [];
   byId("task-part").hidden = tasks.length < 2;
   byId("task").append(...tasks.map((task) => make("option", { value: task }, task.replaceAll("_", " "))));
+  byId("words-part").hidden = !info.words;
   byId("ask").addEventListener("submit", send);
   byId("fit").addEventListener("click", () => stage.fit());
   byId("threshold").addEventListener("input", (event) => setThreshold(event.target.value));

@@ -1,6 +1,6 @@
 // Where the picture comes from: a file, the clipboard, a sample, or a scene of the server.
 
-import { Refusal, blob } from "./api.js";
+import { Refusal, asStored, blob } from "./api.js";
 import { byId, clearFaults, fault, make } from "./dom.js";
 
 const MEGABYTE = 1_000_000;
@@ -84,7 +84,7 @@ export class Pictures {
     clearFaults(byId("picture-fault"));
     let bitmap = null;
     try {
-      if (source.kind === "image") bitmap = await createImageBitmap(source.file).catch(() => null);
+      if (source.kind === "image") bitmap = await asStored(source.file).then(createImageBitmap).catch(() => null);
       if (source.kind === "sample") bitmap = await createImageBitmap(await blob(source.picture));
       if (source.kind === "scene" && !source.bounds) bitmap = await createImageBitmap(await blob(`api/scenes/${encodeURIComponent(source.name)}/overview.png`));
     } catch (error) {

@@ -6,6 +6,7 @@ export class Questions {
   constructor({ questions, question_length: length }) {
     this.most = questions;
     this.length = length;
+    this.examples = [];
     this.list = byId("fields");
     byId("add").addEventListener("click", () => this.add().focus());
     this.add();
@@ -24,6 +25,13 @@ export class Questions {
     values.forEach((value) => this.add(value));
   }
 
+  // Offer the examples of a picture: the first goes into the field, unless a person typed something.
+  suggest(examples) {
+    const typed = this.values.some((value) => !this.examples.includes(value));
+    this.examples = examples;
+    if (!typed) this.values = [examples[0] ?? ""];
+  }
+
   add(value = "") {
     const input = make("textarea", {
       value, rows: 1, maxLength: this.length, autocomplete: "off", enterKeyHint: "send", placeholder: "Where could a ship unload?", "aria-describedby": "ask-fault",
@@ -40,9 +48,10 @@ export class Questions {
     return input;
   }
 
-  // Put an example into the first empty field, or into a new one.
+  // Put an example into the first empty field, in place of another example that stands alone, or into a new field.
   take(text) {
-    const empty = this.inputs.find((input) => !input.value.trim());
+    const empty = this.inputs.find((input) => !input.value.trim())
+      ?? (this.inputs.length === 1 ? this.inputs.find((input) => this.examples.includes(input.value)) : undefined);
     const input = empty ?? (this.inputs.length < this.most ? this.add() : this.inputs.at(-1));
     input.value = text;
     input.focus();

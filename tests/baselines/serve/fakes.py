@@ -45,7 +45,7 @@ class RedModel:
 
 
 @contextmanager
-def answer_whole(model, scene, path, questions, area):
+def answer_whole(model, scene, path, questions, area, words=False):
     """Answer about the whole scene as one tile."""
     grid = scene.grid
     block = scene.read(grid.whole, grid.height, grid.width)

@@ -1,9 +1,13 @@
 """POST /segment with pictures, and the files of its answers."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
-from tests.baselines.serve.fakes import pixels_of, png, square
+from earthreason.geo.reading import open_scene
+from tests.baselines.serve.fakes import RedModel, pixels_of, png, running, square
 
 
 def test_an_answer_says_what_is_marked_and_where_its_files_are(server):
@@ -98,3 +102,44 @@ def test_the_page_comes_with_a_policy_for_workers_and_blobs(server):
     assert policy["img-src"] == "'self' data: blob:"
     assert policy["worker-src"] == "'self' blob:"
     assert page.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(("orientation", "turn"), [(3, 2), (6, -1), (8, 1)])
+def test_the_pixels_of_a_picture_lie_as_stored_whatever_exif_says(server, tmp_path, orientation, turn):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    Image.fromarray(square()).save(file, "PNG", exif=exif)
+    shown = ImageOps.exif_transpose(Image.open(file))
+    assert np.array_equal(np.asarray(shown), np.rot90(square(), turn))  # Pillow would turn it
+    told = server.segment(file.getvalue()).json()
+    assert (told["width"], told["height"]) == (60, 40)
+    assert np.array_equal(
+        pixels_of(server.client.get(told["answers"][0]["links"]["mask"])) > 0, square()[..., 0] > 0
+    )
+    path = tmp_path / "turned.png"
+    path.write_bytes(file.getvalue())
+    with open_scene(path) as scene:  # segment does the same
+        assert np.array_equal(scene.read(scene.grid.whole, 40, 60).pixels, square())
+
+
+class TalkingModel(RedModel):
+    """Also answers in words."""
+
+    def answer(self, image, question):
+        return f"{question} on {image.width} x {image.height}"
+
+
+def test_words_are_given_if_asked_for(settings):
+    with running(TalkingModel(), settings) as server:
+        assert server.client.get("/api/info").json()["words"] is True
+        silent, told = (server.segment(png(square()), ["red?", "other?"], **form) for form in ({}, {"words": "true"}))
+        assert [found["text"] for found in silent.json()["answers"]] == [None, None]
+        assert [found["text"] for found in told.json()["answers"]] == ["red? on 60 x 40", "other? on 60 x 40"]
+
+
+def test_words_of_a_model_that_has_none_are_refused(server):
+    assert server.client.get("/api/info").json()["words"] is False
+    answer = server.segment(png(square()), words="true")
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("words: ")

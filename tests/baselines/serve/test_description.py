@@ -13,7 +13,7 @@ def test_the_description_names_the_form_and_the_errors(server):
     name = call["requestBody"]["content"]["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]
     form = described["components"]["schemas"][name]
     assert form["required"] == ["questions"]
-    assert set(form["properties"]) == {"image", "sample", "scene", "questions", "threshold", "area", "task"}
+    assert set(form["properties"]) == {"image", "sample", "scene", "questions", "threshold", "area", "task", "words"}
     for status in ("400", "403", "404", "408", "413", "415", "422", "429", "503"):
         answer = call["responses"][status]["content"]["application/json"]["schema"]
         assert answer == {"$ref": "#/components/schemas/ErrorBody"}

@@ -122,6 +122,7 @@ def fake_app(asked: list[dict]) -> FastAPI:
             "threshold": 0.5,
             "ground_resolution": [0.3, 2.0],
             "tasks": ["reasoning", "referring"],
+            "words": True,
             "limits": LIMITS,
             "samples": [SAMPLE],
             "scenes": SCENES,

@@ -74,6 +74,20 @@ def test_an_upload_is_answered_and_downloaded(walk):
     np.testing.assert_array_equal(np.asarray(Image.open(awaited.value.path())) > 0, expected)
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_a_picture_that_exif_turns_is_shown_as_it_is_stored(walk, form):
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    Image.fromarray(square(64, 96, (8, 8, 40, 40))).save(file, form, exif=exif, quality=95)
+    kind = {"name": "turned", "mimeType": f"image/{form.lower()}", "buffer": file.getvalue()}
+    walk.page.locator("#file").set_input_files(kind)
+    walk.page.wait_for_selector("text=Open: turned, 96 × 64 pixels")
+    walk.ask("Where is red?")
+    walk.answered()
+    assert near(walk.colour_at(24, 24), RED_MARKED, 6)
+    assert near(walk.colour_at(60, 24), GREEN, 6)
+
+
 def test_a_sample_has_questions_to_click(walk):
     walk.page.locator("#samples button").first.click()
     walk.page.locator("#examples button").first.click()

@@ -64,6 +64,27 @@ def test_a_sample_and_an_example_give_a_mask_where_the_model_says(walk, asked):
     assert walk.page.locator("#answers-said").inner_text() == "Found in 0.3 s, after 0.2 s in the queue."
 
 
+def test_a_sample_comes_with_a_question_that_another_example_replaces_but_not_what_was_typed(walk, asked):
+    field = walk.page.locator("#fields textarea")
+    walk.take()
+    assert field.input_value() == "Where is the left block?"
+    walk.page.get_by_role("button", name="Is there nothing like a ship?").click()
+    assert field.input_value() == "Is there nothing like a ship?"
+    field.fill("Where is my own?")
+    walk.take("plain scan.png")
+    assert field.input_value() == "Where is my own?"
+
+
+def test_words_are_asked_for_by_a_box_and_shown(walk, asked):
+    walk.take()
+    walk.page.get_by_label("Also answer in words").check()
+    walk.ask("Where are words?")
+    walk.answered()
+    assert asked[-1]["words"] == "true"
+    assert walk.page.locator("#answers blockquote").inner_text() == "The block at the left."
+    assert "words=true" in walk.page.locator("#curl").text_content()
+
+
 def test_the_threshold_changes_the_mask_and_its_numbers_at_once(walk):
     walk.take()
     walk.ask("Where is the left block?")
