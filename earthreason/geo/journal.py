@@ -26,7 +26,7 @@ from earthreason.geo.blending import NO_DATA, Band, columns_at_once, marked, pro
 from earthreason.geo.grid import GeoGrid, Window
 
 CACHED = 128
-"""Blocks of finished pixels that are kept when they are read from disk, 1 MB each: two rows of them at 100,000 columns."""
+"""Blocks of finished pixels that are kept when they are read from disk, 1 MB each: two rows at 100,000 columns."""
 BLOCK_ROWS = 256
 """Rows of a block of finished pixels in a file."""
 
