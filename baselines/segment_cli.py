@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,11 @@ from earthreason.errors import EarthReasonError
 from earthreason.files import read_text, refuse_folder
 
 if TYPE_CHECKING:
-    from earthreason.geo.answers import SceneAnswers
+    from earthreason.geo.answers import SceneAnswer, SceneAnswers
     from earthreason.geo.asking import Progress
     from earthreason.geo.grid import GeoGrid
     from earthreason.geo.layers import AnswerLayer
+    from earthreason.geo.regions import Region
     from earthreason.geo.scene import Scene
 
 logger = logging.getLogger("earthreason.baselines")
@@ -164,11 +165,12 @@ def segment(
             written = write_outputs(outputs, opened, answers, layer)
             layer = layer or _count_regions(answers, min_area)
             limit = float(getattr(predictor, "no_target_threshold", 0.5))
+            lines = _lines(answers, layer, written, limit)
             if json_out is not None:
-                report_json(json_out, _report(opened, answers, layer, written, limit))
+                report_json(json_out, _report(opened, answers, lines))
                 written.append(("json", None, json_out))
             if str(json_out) != "-":
-                _tell(answers, layer, written, limit)
+                _tell(answers, lines, written, limit)
 
 
 @contextmanager
@@ -264,18 +266,22 @@ Written = list[tuple[str, int | None, Path]]
 
 
 def _lines(answers: SceneAnswers, layer: AnswerLayer | None, written: Written, limit: float) -> list[_Line]:
-    from baselines.segment_outputs import mean_probability
-
     lines = []
+    begin = 0
     for number, answer in enumerate(answers.answers):
         summary = None if layer is None else layer.summaries[number]
+        score = None
+        if answer.has_target:
+            regions = () if layer is None or summary is None else layer.regions[begin : begin + summary.regions]
+            score = _mean_score(answer, regions)
+        begin += 0 if summary is None else summary.regions
         lines.append(
             _Line(
                 question=answer.question,
                 has_target=answer.has_target,
                 no_target_score=round(answer.no_target_score, 6),
                 threshold=limit,
-                score=mean_probability(answer.raster) if answer.has_target else None,
+                score=score,
                 share=answer.share,
                 area_m2=None if summary is None else summary.area_m2,
                 regions=None if summary is None else summary.regions,
@@ -286,7 +292,18 @@ def _lines(answers: SceneAnswers, layer: AnswerLayer | None, written: Written, l
     return lines
 
 
-def _report(scene: Scene, answers: SceneAnswers, layer: AnswerLayer | None, written: Written, limit: float) -> Any:
+def _mean_score(answer: SceneAnswer, regions: Sequence[Region]) -> float | None:
+    """Return the mean probability of the marked pixels: from all regions, else, if some were left out, from pixels."""
+    from baselines.segment_outputs import mean_probability
+
+    grid = answer.raster.grid
+    pixels = sum(region.pixels for region in regions)
+    if not pixels or pixels != round(answer.share * grid.width * grid.height):
+        return mean_probability(answer.raster)
+    return sum(region.score * region.pixels for region in regions) / pixels
+
+
+def _report(scene: Scene, answers: SceneAnswers, lines: list[_Line]) -> Any:
     from earthreason.geo.resolution import ground_resolution
 
     grid = answers.grid
@@ -301,13 +318,13 @@ def _report(scene: Scene, answers: SceneAnswers, layer: AnswerLayer | None, writ
             "gsd": ground_resolution(answers.scene_grid or grid),
             "scene_gsd": ground_resolution(scene.grid),
         },
-        "answers": [vars(line) for line in _lines(answers, layer, written, limit)],
+        "answers": [vars(line) for line in lines],
     }
 
 
-def _tell(answers: SceneAnswers, layer: AnswerLayer | None, written: Written, limit: float) -> None:
+def _tell(answers: SceneAnswers, lines: list[_Line], written: Written, limit: float) -> None:
     console = stdout()
-    for line in _lines(answers, layer, [], limit):
+    for line in lines:
         if len(answers.answers) > 1:
             console.print(f"{line.question}", markup=False, soft_wrap=True)
         found = f"target: {line.share:.1%} of the image" if line.has_target else "no target"

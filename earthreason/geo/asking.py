@@ -11,7 +11,7 @@ from typing import Protocol, cast
 import numpy as np
 from PIL import Image
 
-from earthreason.geo.blending import COLUMNS, Band, blend_window, marked, pack
+from earthreason.geo.blending import Band, blend_window, columns_at_once, marked, pack
 from earthreason.geo.grid import GeoGrid, Window
 from earthreason.geo.journal import RowRecord, Rows
 from earthreason.geo.model import TileModel, TileScores
@@ -127,8 +127,9 @@ def _ask_one(asker: _Asker, rows: Rows, threshold: float) -> None:
     found = list(asker.row(0))
 
     def blocks() -> Iterator[tuple[int, np.ndarray]]:
-        for left in range(0, out.width, COLUMNS):
-            part = Window(left, 0, min(COLUMNS, out.width - left), out.height)
+        columns = columns_at_once(len(asker.questions))
+        for left in range(0, out.width, columns):
+            part = Window(left, 0, min(columns, out.width - left), out.height)
             logits = np.full((len(asker.questions), part.height, part.width), np.nan, np.float32)
             for tile, block, scores in found:
                 inner = _slices(Window(out.left + left, out.top, part.width, part.height), tile)
@@ -195,6 +196,8 @@ class _Asker:
         told = [float(score) for score in scores.no_target_scores]
         self.lowest = [min(pair) for pair in zip(self.lowest or told, told, strict=True)]
         against = np.array([score > self.model.no_target_threshold for score in told])[:, None, None]  # (Q, 1, 1)
+        if not against.any():
+            return scores
         return TileScores(np.where(against, -np.abs(scores.logits), scores.logits), scores.no_target_scores)
 
     def finish(self, logits: np.ndarray, part: Window, threshold: float, counts: np.ndarray) -> np.ndarray:
@@ -205,8 +208,10 @@ class _Asker:
             inside = self.area.inside(Window(part.left + out.left, part.top + out.top, part.width, part.height))
         if inside is not None:
             logits = np.where(inside, logits, np.float32(np.nan))
-        packed = pack(logits, threshold)
-        counts += marked(packed).sum(axis=(1, 2))
+        packed = np.empty(logits.shape, np.uint16)
+        for number, values in enumerate(logits):
+            packed[number] = pack(values, threshold)
+            counts[number] += np.count_nonzero(marked(packed[number]))
         return packed
 
 

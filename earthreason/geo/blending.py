@@ -14,13 +14,18 @@ import numpy as np
 from earthreason.errors import DataFormatError
 
 COLUMNS = 2048
-"""Columns that are finished at once."""
+"""Columns that are finished at once, for few questions."""
 MOST_BYTES = 512 << 20
 """Size in memory above which the sums are kept on disk."""
 LEVELS = 32766
 """Steps of a stored probability."""
 NO_DATA = 65535
 """Stored value of a pixel without data or outside the area."""
+
+
+def columns_at_once(questions: int) -> int:
+    """Return how many columns are finished at once: fewer for many questions, so that the memory stays bounded."""
+    return max(128, COLUMNS * 8 // max(8, questions))
 
 
 def blend_window(height: int, width: int) -> np.ndarray:
@@ -35,22 +40,35 @@ def pack(logits: np.ndarray, threshold: float = 0.5) -> np.ndarray:
     The mask is decided by the logits, not by the rounded probability. NaN becomes `NO_DATA`.
     """
     cut = -math.inf if threshold <= 0 else math.inf if threshold >= 1 else math.log(threshold / (1 - threshold))
-    known = ~np.isnan(logits)
-    values = np.where(known, logits, 0).astype(np.float32)
-    probabilities = 0.5 + 0.5 * np.tanh(0.5 * values)
-    packed = np.rint(probabilities * LEVELS).astype(np.uint16) * np.uint16(2) + (values > np.float32(cut))
-    return np.where(known, packed, NO_DATA).astype(np.uint16)
+    unknown = np.isnan(logits)
+    if unknown.all():
+        return np.full(logits.shape, NO_DATA, np.uint16)
+    values = np.asarray(logits, np.float32)
+    probabilities = np.float32(0.5) * values  # in place from here on: memory is what this takes
+    np.tanh(probabilities, out=probabilities)
+    probabilities *= np.float32(0.5)
+    probabilities += np.float32(0.5)
+    probabilities *= np.float32(LEVELS)
+    np.rint(probabilities, out=probabilities)
+    probabilities[unknown] = 0
+    packed = probabilities.astype(np.uint16)
+    packed <<= 1
+    packed |= values > np.float32(cut)
+    packed[unknown] = NO_DATA
+    return packed
 
 
 def marked(packed: np.ndarray) -> np.ndarray:
     """Return the mask, bool, of packed pixels."""
-    marks: np.ndarray = ((packed & 1) == 1) & (packed != NO_DATA)
+    marks: np.ndarray = (packed & 1).astype(bool)
+    marks &= packed != NO_DATA
     return marks
 
 
 def probabilities_of(packed: np.ndarray) -> np.ndarray:
     """Return the probabilities, float32, of packed pixels; NaN where there is no data."""
-    values = (packed >> 1).astype(np.float32) / np.float32(LEVELS)
+    values = (packed >> 1).astype(np.float32)
+    values /= np.float32(LEVELS)
     values[packed == NO_DATA] = np.nan
     return values
 
@@ -119,12 +137,13 @@ class Band:
         part[-1] += weights
 
     def finish(self, rows: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield the first column and the blended logits, (Q, rows, at most COLUMNS) float32, of the first rows.
+        """Yield the first column and the blended logits, (Q, rows, some columns) float32, of the first rows.
 
-        Pixels that no tile has data for are NaN.
+        Pixels that no tile has data for are NaN. The columns are `columns_at_once`.
         """
-        for left in range(0, self.shape[2], COLUMNS):
-            part = self._open()[:, :rows, left : left + COLUMNS]
+        columns = columns_at_once(self.shape[0] - 1)
+        for left in range(0, self.shape[2], columns):
+            part = self._open()[:, :rows, left : left + columns]
             weights = np.array(part[-1])
             weights[weights == 0] = np.nan
             yield left, np.asarray(part[:-1] / weights)
@@ -132,8 +151,9 @@ class Band:
     def move(self, rows: int) -> None:
         """Drop the first rows; zeros follow the last."""
         kept = self.shape[1] - rows
-        for left in range(0, self.shape[2], COLUMNS):
-            part = self._open()[:, :, left : left + COLUMNS]
+        columns = columns_at_once(self.shape[0] - 1)
+        for left in range(0, self.shape[2], columns):
+            part = self._open()[:, :, left : left + columns]
             part[:, :kept] = np.array(part[:, rows:])
             part[:, kept:] = 0
 

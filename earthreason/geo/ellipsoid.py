@@ -82,7 +82,12 @@ def densify(polygons: np.ndarray, crs: str, metres: float) -> np.ndarray:
     if axis.unit_conversion_factor and CRS.from_user_input(crs).is_geographic:
         longest = metres / _RADIUS / axis.unit_conversion_factor
     left, bottom, right, top = shapely.bounds(polygons).T
-    return shapely.segmentize(polygons, np.maximum(longest, np.hypot(right - left, top - bottom) / _EDGES_PER_EXTENT))
+    longest = np.maximum(longest, np.hypot(right - left, top - bottom) / _EDGES_PER_EXTENT)
+    if shapely.is_empty(polygons).any() or (shapely.get_type_id(polygons) != shapely.GeometryType.POLYGON).any():
+        return shapely.segmentize(polygons, longest)
+    # Ring by ring, because GEOS checks whole polygons, in a time that grows with the square of their holes.
+    rings, owners = shapely.get_rings(polygons, return_index=True)
+    return shapely.polygons(shapely.segmentize(rings, longest[owners]), indices=owners)
 
 
 def is_on_earth(crs: str | None) -> bool:

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import zipfile
+import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,11 +24,13 @@ import numpy as np
 
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import atomic_path, visible_files, write_json
-from earthreason.geo.blending import COLUMNS, Band, marked, probabilities_of
+from earthreason.geo.blending import NO_DATA, Band, columns_at_once, marked, probabilities_of
 from earthreason.geo.grid import GeoGrid, Window
 
-CACHED = 32
-"""Blocks of finished pixels that are kept when they are read from disk, 3 MB each at tiles of 1,024 pixels."""
+CACHED = 128
+"""Blocks of finished pixels that are kept when they are read from disk, 1 MB each: two rows at 100,000 columns."""
+BLOCK_ROWS = 256
+"""Rows of a block of finished pixels in a file."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,7 @@ class Journal:
             except TypeError:
                 raise DataFormatError(f"{row}: damaged; delete {folder} to start again") from None
         self._block = lru_cache(maxsize=CACHED)(self._read_block)
+        self._archive = lru_cache(maxsize=2)(lambda strip: zipfile.ZipFile(self._strip(strip)))
 
     def _row(self, number: int) -> Path:
         return self.folder / f"row-{number:06d}.json"
@@ -221,8 +225,12 @@ class Journal:
         ):
             for left, block in blocks:
                 for question, pixels in enumerate(block):
-                    with archive.open(f"{_block_name(question, left)}.npy", "w") as file:
-                        np.lib.format.write_array(file, np.ascontiguousarray(pixels))
+                    for first in range(0, height, BLOCK_ROWS):
+                        part = pixels[first : first + BLOCK_ROWS]
+                        # Most of many scenes has no data; one pixel stands for a block without any.
+                        kept = part[:1, :1] if (part == NO_DATA).all() else part
+                        with archive.open(_block_name(question, left, first), "w") as file:
+                            np.lib.format.write_array(file, np.ascontiguousarray(kept))
 
     def commit(self, record: RowRecord, band: Band | None = None) -> None:
         """Count a row as finished; `band`, if more rows follow, has already moved past its strip."""
@@ -245,20 +253,27 @@ class Journal:
             top, bottom = max(record.top, window.top), min(record.top + record.height, window.bottom)
             if top >= bottom:
                 continue
-            for first in range(window.left // COLUMNS * COLUMNS, window.right, COLUMNS):
-                block = self._block(strip, question, first)
-                left, right = max(first, window.left), min(first + block.shape[1], window.right)
-                found[top - window.top : bottom - window.top, left - window.left : right - window.left] = block[
-                    top - record.top : bottom - record.top, left - first : right - first
-                ]
+            columns = columns_at_once(len(record.marked))
+            for start in range((top - record.top) // BLOCK_ROWS * BLOCK_ROWS, bottom - record.top, BLOCK_ROWS):
+                upper = max(record.top + start, top)
+                lower = min(record.top + start + BLOCK_ROWS, bottom)
+                for first in range(window.left // columns * columns, window.right, columns):
+                    block = self._block(strip, question, first, start)
+                    left, right = max(first, window.left), min(first + columns, window.right)
+                    part = found[upper - window.top : lower - window.top, left - window.left : right - window.left]
+                    shift = record.top + start
+                    part[:] = (
+                        block if block.size == 1 else block[upper - shift : lower - shift, left - first : right - first]
+                    )
         return found
 
-    def _read_block(self, strip: int, question: int, left: int) -> np.ndarray:
+    def _read_block(self, strip: int, question: int, left: int, top: int) -> np.ndarray:
         path = self._strip(strip)
         try:
-            with np.load(path) as archive:
-                block: np.ndarray = archive[_block_name(question, left)]
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            archive = self._archive(strip)
+            with archive.open(_block_name(question, left, top)) as file:
+                block: np.ndarray = np.lib.format.read_array(file)
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise DataFormatError(f"{path}: damaged ({error}); delete {self.folder} to start again") from None
         return block
 
@@ -267,8 +282,8 @@ class Journal:
         shutil.rmtree(self.folder)
 
 
-def _block_name(question: int, left: int) -> str:
-    return f"{question}-{left}"
+def _block_name(question: int, left: int, top: int) -> str:
+    return f"{question}-{left}-{top}.npy"
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -117,22 +117,24 @@ class Look:
         Raises:
             rasterio.errors.RasterioError: the file is damaged.
         """
-        out = np.zeros((3, height, width), np.uint8)
+        pixels = np.empty((height, width, 3), np.uint8)
         anywhere: np.ndarray | None = np.zeros((height, width), bool)
         read: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
+        stored = _stored_together(source, self.forms, window, (height, width))
         pairs = list(zip(self.forms, self.limits, strict=True))
-        for target, (form, limits) in zip(out, pairs if len(pairs) == 3 else pairs * 3, strict=True):
+        for channel, (form, limits) in enumerate(pairs if len(pairs) == 3 else pairs * 3):
             if form.number not in read:
-                values = _stored(source, form, window, (height, width))
+                values = stored.get(form.number)
+                if values is None:
+                    values = _stored(source, form, window, (height, width))
                 valid = _with_data(form, values, _mask(source, form, window, (height, width)))
                 read[form.number] = form.shown(values, limits, valid), valid
             shown, valid = read[form.number]
             anywhere = None if valid is None or anywhere is None else anywhere | valid
             if shown.ndim == 3:
-                out[:] = shown
+                pixels[:] = shown.transpose(1, 2, 0)  # (height, width, 3)
                 break
-            target[:] = shown
-        pixels = np.ascontiguousarray(out.transpose(1, 2, 0))  # (height, width, 3)
+            pixels[..., channel] = shown
         return Block(pixels, None if anywhere is None or anywhere.all() else anywhere)
 
 
@@ -237,6 +239,12 @@ def _form(source: DatasetReader, number: int, numbers: tuple[int, ...]) -> BandF
 
 
 def _stored(source: DatasetReader, form: BandForm, window: Window, shape: tuple[int, int]) -> np.ndarray:
+    return _read(source, form.number, form, window, shape)
+
+
+def _read(
+    source: DatasetReader, numbers: int | list[int], form: BandForm, window: Window, shape: tuple[int, int]
+) -> np.ndarray:
     from rasterio.enums import Resampling
 
     resampling = Resampling.bilinear
@@ -244,8 +252,24 @@ def _stored(source: DatasetReader, form: BandForm, window: Window, shape: tuple[
         resampling = Resampling.nearest
     elif shape[0] < window.height or shape[1] < window.width:
         resampling = Resampling.average
-    values: np.ndarray = source.read(form.number, window=_rasterio(window), out_shape=shape, resampling=resampling)
+    size = shape if isinstance(numbers, int) else (len(numbers), *shape)
+    values: np.ndarray = source.read(numbers, window=_rasterio(window), out_shape=size, resampling=resampling)
     return values
+
+
+def _stored_together(
+    source: DatasetReader, forms: tuple[BandForm, ...], window: Window, shape: tuple[int, int]
+) -> dict[int, np.ndarray]:
+    """Return the values of bands that can be read by one call, by their numbers.
+
+    Bands that lie in the same blocks are read three times as fast so. Where values are averaged and some have no data,
+    each band needs a call of its own, because GDAL would leave out a pixel of all bands.
+    """
+    numbers = sorted({form.number for form in forms})
+    same = (window.height, window.width) == shape or not any(form.masked for form in forms)
+    if len(numbers) < 2 or not same or len({form.dtype for form in forms}) > 1 or forms[0].palette is not None:
+        return {}
+    return dict(zip(numbers, _read(source, numbers, forms[0], window, shape), strict=True))
 
 
 def _mask(source: DatasetReader, form: BandForm, window: Window, shape: tuple[int, int]) -> np.ndarray | None:

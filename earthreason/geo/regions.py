@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-import warnings
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +12,18 @@ import numpy as np
 from earthreason.errors import EarthReasonError
 from earthreason.geo.answers import AnswerRaster
 from earthreason.geo.grid import Window
+from earthreason.geo.tracing import Corners
 
 if TYPE_CHECKING:
     from shapely.geometry import MultiPolygon, Polygon
 
 MOST_REGIONS = 1_000_000
 """Regions of one answer that are written; more are noise and would not fit in memory."""
+MOST_CORNERS = 20_000_000
+"""Corners of the outlines of one answer, for the same reason."""
 _STRIP_PIXELS = 1 << 22
+_TOLD_CORNERS = 2_000_000
+logger = logging.getLogger("earthreason.geo")
 
 
 @dataclass(frozen=True)
@@ -84,96 +87,71 @@ def find_regions(raster: AnswerRaster) -> Outlines:
     """Return the 4-connected regions of an answer. The raster is read in strips; outlines are held in memory.
 
     Raises:
-        EarthReasonError: there are more than `MOST_REGIONS`, or the temporary folder is full.
+        EarthReasonError: there are more than `MOST_REGIONS` or `MOST_CORNERS`.
     """
-    import rasterio
-    from rasterio.errors import RasterioError
-
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="earthreason-") as folder,
-            rasterio.Env(GDAL_CACHEMAX=128),
-            warnings.catch_warnings(),
-        ):
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            path = Path(folder) / "mask.tif"
-            components = _write_mask(path, raster)
-            polygons = _trace(path)
-    except EarthReasonError:  # some are OSErrors too
-        raise
-    except (RasterioError, OSError) as error:
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise EarthReasonError(
-            f"cannot write a temporary mask ({reason}); free space in {tempfile.gettempdir()} or set TMPDIR"
-        ) from error
-    places = np.searchsorted(components.first, _first_pixels(polygons, raster.grid.width))
-    order = np.argsort(places)
-    polygons, places = polygons[order], places[order]
-    return Outlines(polygons, components.pixels[places], components.sums[places] / components.pixels[places])
+    components, corners = _measure(raster)
+    if corners.count > _TOLD_CORNERS:
+        logger.info("outlining %s regions with %s corners", f"{len(components.pixels):,}", f"{corners.count:,}")
+    polygons, found = corners.polygons(components.owners)
+    return Outlines(polygons, components.pixels[found], components.sums[found] / components.pixels[found])
 
 
 @dataclass
 class _Components:
-    """Connected components by their first pixel in reading order (row * width + column)."""
+    """Connected components."""
 
-    first: np.ndarray  # (n,) int64, ascending
+    owners: np.ndarray  # (labels,) component of each label
     pixels: np.ndarray  # (n,) int64
     sums: np.ndarray  # (n,) float64, of the probabilities
 
 
-def _write_mask(path: Path, raster: AnswerRaster) -> _Components:
-    """Write a mask as bits, and measure its components on the way: labels of strips, joined where strips meet."""
-    import rasterio
+def _measure(raster: AnswerRaster) -> tuple[_Components, Corners]:
+    """Measure the components of a mask, and collect the corners: labels of strips, joined where strips meet."""
     from scipy.ndimage import label
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     grid = raster.grid
-    first, pixels, sums = [], [], []  # one array per strip
+    pixels, sums = [], []  # one array per strip
     pairs: list[np.ndarray] = []  # (2, m): labels above and below a seam
-    above = np.zeros(grid.width, np.int64)
-    seen = 0
-    rows = _strip_rows(grid.width)
-    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "nbits": 1, "compress": "deflate", "blockysize": rows}
-    with rasterio.open(path, "w", height=grid.height, width=grid.width, bigtiff="if_safer", **profile) as target:
-        for strip in _strips(grid.whole, rows):
-            mask = np.ascontiguousarray(raster.mask(strip), dtype=bool)
-            target.write(mask.view(np.uint8), 1, window=((strip.top, strip.bottom), (0, grid.width)))
-            if not mask.any():
-                above = np.zeros(grid.width, np.int64)
-                continue
-            labels, count = label(mask)
-            marked = np.flatnonzero(mask)
-            owners = labels.ravel()[marked].astype(np.int64) - 1
-            where = np.empty(count, np.int64)
-            where[owners[::-1]] = marked[::-1]  # the last to be assigned is the first in reading order
-            first.append(where + strip.top * grid.width)
-            pixels.append(np.bincount(owners, minlength=count))
-            sums.append(np.bincount(owners, raster.probability(strip).ravel()[marked], count))
-            top = np.where(labels[0] > 0, labels[0] + np.int64(seen), 0)
-            met = (above > 0) & (top > 0)
-            pairs.append(np.unique(np.stack([above[met], top[met]]) - 1, axis=1))
-            above = np.where(labels[-1] > 0, labels[-1] + np.int64(seen), 0)
-            seen += count
-            if seen > 4 * MOST_REGIONS:  # parts of regions; checked early, because noise would fill the memory
-                break
+    nothing = np.zeros(grid.width, np.int32)
+    corners, above, seen = Corners(grid.width), nothing, 0
+    for strip in _strips(grid.whole, _strip_rows(grid.width)):
+        mask = np.asarray(raster.mask(strip), dtype=bool)
+        if not mask.any():
+            corners.add(strip.top, above, nothing[None])
+            above = nothing
+            continue
+        labels, count = label(mask)
+        marked = np.flatnonzero(labels)
+        owners = labels.ravel()[marked]
+        pixels.append(np.bincount(owners, minlength=count + 1)[1:])
+        sums.append(np.bincount(owners, raster.probability(strip).ravel()[marked], count + 1)[1:])
+        labels.ravel()[marked] += seen
+        met = (above > 0) & (labels[0] > 0)
+        pairs.append(np.unique(np.stack([above[met], labels[0][met]]) - 1, axis=1))
+        corners.add(strip.top, above, labels)
+        above = labels[-1].copy()
+        seen += count
+        if seen > 4 * MOST_REGIONS or corners.count > MOST_CORNERS:  # parts of regions; noise would fill the memory
+            raise _noise()
+    corners.add(grid.height, above, nothing[None])
     if not seen:
-        return _Components(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+        return _Components(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)), corners
     joined = np.concatenate(pairs, axis=1)
     links = coo_array((np.ones(joined.shape[1], bool), (joined[0], joined[1])), shape=(seen, seen))
     found, owner = connected_components(links, directed=False)
-    if found > MOST_REGIONS or seen > 4 * MOST_REGIONS:
-        raise EarthReasonError(
-            f"the answer falls into more than {MOST_REGIONS:,} regions, which is noise; "
-            "raise the threshold, or write the answer as a GeoTIFF"
-        )
-    beginnings = np.full(found, np.iinfo(np.int64).max)
-    np.minimum.at(beginnings, owner, np.concatenate(first))
-    order = np.argsort(beginnings)
+    if found > MOST_REGIONS or corners.count > MOST_CORNERS:
+        raise _noise()
     counts = np.zeros(found, np.int64)
     np.add.at(counts, owner, np.concatenate(pixels))
-    return _Components(
-        beginnings[order], counts[order], np.bincount(owner, np.concatenate(sums), minlength=found)[order]
+    return _Components(owner, counts, np.bincount(owner, np.concatenate(sums), minlength=found)), corners
+
+
+def _noise() -> EarthReasonError:
+    return EarthReasonError(
+        f"the answer falls into more than {MOST_REGIONS:,} regions, or its outlines have more than {MOST_CORNERS:,} "
+        "corners, which is noise; raise the threshold, or write the answer as a GeoTIFF"
     )
 
 
@@ -184,39 +162,3 @@ def _strip_rows(width: int) -> int:
 def _strips(whole: Window, rows: int) -> Iterator[Window]:
     for top in range(0, whole.height, rows):
         yield Window(0, top, whole.width, min(rows, whole.height - top))
-
-
-def _trace(path: Path) -> np.ndarray:
-    """Return the (n,) valid polygons of a mask file, in pixel coordinates."""
-    import rasterio
-    import shapely
-    from rasterio.features import shapes
-
-    points: list[np.ndarray] = []  # one array per ring
-    rings_before, polygons_before = [0], [0]
-    with rasterio.open(path) as source:
-        band = rasterio.band(source, 1)
-        for shape, _ in shapes(band, mask=band, connectivity=4):
-            for ring in shape["coordinates"]:
-                points.append(np.array(ring, np.float64))
-                rings_before.append(rings_before[-1] + len(ring))
-            polygons_before.append(len(points))
-    if not points:
-        return np.zeros(0, object)
-    offsets = (np.array(rings_before), np.array(polygons_before))
-    polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, np.concatenate(points), offsets)
-    for index in np.flatnonzero(~shapely.is_valid(polygons)):
-        # A ring that touches itself at a pixel corner becomes an outline and holes, as the standard asks.
-        polygons[index] = shapely.make_valid(polygons[index], method="structure", keep_collapsed=False)
-    return polygons
-
-
-def _first_pixels(polygons: np.ndarray, width: int) -> np.ndarray:
-    """Return (n,) int64: the first pixel in reading order inside each polygon, as row * width + column."""
-    import shapely
-
-    points, owner = shapely.get_coordinates(shapely.get_exterior_ring(polygons), return_index=True)
-    places = points[:, 1].astype(np.int64) * width + points[:, 0].astype(np.int64)
-    first = np.full(len(polygons), np.iinfo(np.int64).max)
-    np.minimum.at(first, owner, places)
-    return first

@@ -74,3 +74,13 @@ def test_probabilities_are_stored_to_a_thirty_thousandth():
 def test_the_threshold_is_one_of_probability(threshold, expected):
     logits = np.array([-2.0, 0.0, 2.0], np.float32)  # 0.119, 0.5 and 0.881
     assert marked(pack(logits, threshold)).tolist() == [bool(value) for value in expected]
+
+
+@pytest.mark.parametrize("questions", [1, 8, 9, 30, 100])
+def test_what_is_finished_at_once_stays_below_a_bound_for_any_number_of_questions(tmp_path, questions):
+    """8 questions x 2,048 columns of 1,024 rows are 64 MiB of float32."""
+    with Band(questions, 2, 5000, tmp_path) as band:
+        parts = [(left, logits.shape) for left, logits in band.finish(1)]
+    assert max(shape[0] * shape[2] for _, shape in parts) <= 8 * 2048
+    assert [left for left, _ in parts] == list(np.cumsum([0] + [shape[2] for _, shape in parts])[:-1])
+    assert sum(shape[2] for _, shape in parts) == 5000

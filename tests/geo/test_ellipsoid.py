@@ -7,6 +7,7 @@ from pyproj import CRS, Geod, Transformer
 
 from earthreason.errors import EarthReasonError
 from earthreason.geo.ellipsoid import (
+    densify,
     geodesic_areas,
     geographic_polygons,
     ground_pixel_size,
@@ -154,3 +155,14 @@ def test_long_edges_stay_where_they_were():
 def test_positions_outside_a_crs_are_one_line():
     with pytest.raises(EarthReasonError, match="outside the area"):
         transform_polygons(np.array([shapely.box(10, 50, 11, 51)]), CRS(4326).to_wkt(), "+proj=ortho +lat_0=-90")
+
+
+def test_corners_are_added_to_holes_too_as_geos_adds_them():
+    polygon = shapely.Polygon(
+        [(500_000, 0), (502_500, 0), (502_500, 700), (500_000, 700)],
+        [[(500_100, 100), (500_100, 600), (500_900, 600), (500_900, 100)]],
+    )
+    found = densify(np.array([polygon, shapely.box(0, 0, 900, 100)]), "EPSG:32632", 200.0)
+    expected = shapely.segmentize([polygon, shapely.box(0, 0, 900, 100)], 200.0)
+    assert [geometry.wkt for geometry in found] == [geometry.wkt for geometry in expected]
+    assert len(found[0].interiors[0].coords) == 15  # 5 edges of 200 m at most, in 500 + 800 m, twice: 3 + 4 + 3 + 4

@@ -57,6 +57,30 @@ def test_answers_on_disk_are_those_in_memory_in_any_window(scene, tmp_path):
             assert np.array_equal(ours.probability(window), theirs.probability(window))
 
 
+def test_blocks_of_a_strip_are_put_together_also_where_whole_blocks_have_no_data(tmp_path, monkeypatch):
+    monkeypatch.setattr("earthreason.geo.journal.BLOCK_ROWS", 7)
+    monkeypatch.setattr("earthreason.geo.blending.COLUMNS", 16)
+    valid = np.zeros((150, 700), bool)
+    valid[40:52, 300:330] = valid[149, 699] = True
+    scene = ArrayScene(noise(150, 700), valid)
+    _, here, _ = ask(scene, ["1", "3"])
+    there = answers(scene, tmp_path / "run")
+    for ours, theirs in zip(there, here, strict=True):
+        assert same(ours, theirs)
+        assert np.array_equal(~np.isnan(ours.probability(ours.grid.whole)), valid)
+        for window in (Window(3, 20, 690, 60), Window(127, 41, 258, 9), Window(699, 149, 1, 1)):
+            assert np.array_equal(ours.probability(window), theirs.probability(window), equal_nan=True)
+
+
+def test_what_has_no_data_takes_no_room(tmp_path):
+    valid = np.zeros((600, 600), bool)
+    valid[:9, :9] = True
+    answers(ArrayScene(noise(600, 600), valid), tmp_path / "empty")
+    answers(ArrayScene(noise(600, 600)), tmp_path / "full")
+    empty, full = (sum(path.stat().st_size for path in (tmp_path / n).glob("strip-*")) for n in ("empty", "full"))
+    assert empty < full / 20
+
+
 @pytest.mark.parametrize("tiles", [0, 1, 7, 11, 24])
 def test_a_stopped_run_goes_on_and_answers_as_one_in_one_go(scene, tmp_path, tiles):
     with pytest.raises(KeyboardInterrupt):

@@ -91,6 +91,31 @@ def test_scores_and_pixels_are_those_of_labelled_components(mask, seed, rows):
     )
 
 
+@given(mask=masks, rows=st.integers(1, 5))
+def test_polygons_are_those_of_gdal_made_valid_by_geos(mask, rows):
+    before = regions._STRIP_PIXELS
+    regions._STRIP_PIXELS = rows * mask.shape[1]
+    try:
+        found = find_regions(raster_of(mask)).polygons
+    finally:
+        regions._STRIP_PIXELS = before
+    traced = rasterio.features.shapes(mask.astype(np.uint8), mask=mask, connectivity=4)
+    valid = [shapely.make_valid(shapely.geometry.shape(shape), method="structure") for shape, _ in traced]
+    assert shapely.is_valid(found).all()
+    assert {polygon.normalize().wkt for polygon in found} == {polygon.normalize().wkt for polygon in valid}
+    assert shapely.get_coordinates(found).shape == shapely.get_coordinates(np.array(valid, object)).shape
+
+
+def test_a_region_of_a_hundred_thousand_holes_is_traced():
+    """Holes of one pixel at every other pixel of every other row: the time must not grow with their square."""
+    mask = np.ones((641, 641), bool)
+    mask[1::2, 1::2] = False
+    (polygon,) = find_regions(raster_of(mask)).polygons
+    assert len(polygon.interiors) == 320 * 320
+    assert polygon.area == 641**2 - 320**2
+    assert shapely.get_num_coordinates(polygon) == 5 * (320 * 320 + 1)
+
+
 def test_holes_within_holes_and_touching_corners_stay_apart():
     outer, inner, third = find_regions(raster_of(RINGS)).polygons
     assert [len(polygon.interiors) for polygon in (outer, inner, third)] == [1, 1, 0]
@@ -120,7 +145,10 @@ def test_noise_is_refused_instead_of_filling_the_memory(monkeypatch):
         find_regions(raster_of(np.indices((9, 9)).sum(0) % 2 == 0))
 
 
-def test_a_missing_temporary_folder_is_one_line(monkeypatch, tmp_path):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
-    with pytest.raises(EarthReasonError, match="gone.*TMPDIR"):
-        find_regions(raster_of(RINGS))
+def test_outlines_that_would_fill_the_memory_are_refused(monkeypatch):
+    """A comb of 50 teeth is one region with 200 corners or more."""
+    mask = np.ones((99, 99), bool)
+    mask[1:, 1::2] = False
+    monkeypatch.setattr(regions, "MOST_CORNERS", 190)
+    with pytest.raises(EarthReasonError, match="more than 190 corners.*raise the threshold"):
+        find_regions(raster_of(mask))
