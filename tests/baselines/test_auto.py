@@ -37,8 +37,8 @@ found["tiny"] = [str(values.dtype), model.training, values.double().sum().item()
 model.save_pretrained(again)
 AutoProcessor.from_pretrained(tiny).save_pretrained(again)
 second = AutoModel.from_pretrained(again).state_dict()
-found["again"] = [AutoProcessor.from_pretrained(again).prompt("where?") == AutoProcessor.from_pretrained(tiny).prompt("where?"),
-                  all(torch.equal(value, second[key]) for key, value in model.state_dict().items())]
+first, last = (AutoProcessor.from_pretrained(folder).prompt("where?") for folder in (tiny, again))
+found["again"] = [first == last, all(torch.equal(value, second[key]) for key, value in model.state_dict().items())]
 print(json.dumps(found))
 """
 
