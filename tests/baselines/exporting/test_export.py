@@ -159,6 +159,7 @@ def test_options_that_an_exported_model_cannot_follow_are_refused(change, words)
     [
         (("onnx", "bfloat16"), EarthReasonError, "onnxruntime does not compute in bfloat16"),
         (("torch-export", "float32", 20), EarthReasonError, "--opset is for --format onnx"),
+        (("onnx", "float32", 99), EarthReasonError, "--opset 99: the installed onnx knows opsets up to"),
         (("tflite",), UnknownNameError, "unknown format 'tflite'"),
         (("onnx", "int4"), UnknownNameError, "unknown dtype 'int4'"),
     ],
