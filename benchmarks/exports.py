@@ -1,14 +1,19 @@
 """Measure an exported checkpoint against PyTorch, in one process and in turn.
 
-Run: python benchmarks/exports.py --checkpoint tiny --threads 1
+Run: OMP_NUM_THREADS=1 python benchmarks/exports.py --checkpoint tiny --threads 1
+
+A row states medians, the median of the ratios of each round, and their quartiles. Only the ratio means something on a
+machine that does other work, whose load the first line tells.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -25,7 +30,7 @@ from earthreason.data.schema import sample_of_row
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", default="tiny")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=15, help="at least 2")
     parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch; give OMP_NUM_THREADS the same")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -34,6 +39,10 @@ def main() -> None:
     network = Network(predictor.model)
     rows = load_dataset("earthreason", "sample", split="test[:8]")
     samples = [sample_of_row(row) for row in rows]
+    print(
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {options.threads} threads, torch {torch.__version__}, "
+        f"onnxruntime {version('onnxruntime')}"
+    )
     print(f"{'format':<13} {'batch':>5} {'export ms':>10} {'torch ms':>9} {'ratio':>6}   per question")
     with tempfile.TemporaryDirectory() as scratch:
         for kind in ("onnx", "torch-export"):
@@ -56,7 +65,8 @@ def main() -> None:
                 ratios = statistics.quantiles([a / b for a, b in zip(ours[2:], theirs[2:], strict=True)], n=4)
                 print(
                     f"{kind:<13} {batch:>5} {statistics.median(ours[2:]):>10.1f} {statistics.median(theirs[2:]):>9.1f} "
-                    f"{ratios[1]:>6.2f}   {ratios[0]:.2f} to {ratios[2]:.2f}"
+                    f"{ratios[1]:>6.2f}   {ratios[0]:.2f} to {ratios[2]:.2f}",
+                    flush=True,
                 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -49,7 +50,7 @@ def export(
     made = export_checkpoint(checkpoint, out, kind.value, dtype, opset, None if task is None else task.value)
     found = made.comparison
     ratio = found.export_seconds / found.torch_seconds
-    command = f"python -m baselines predict --model exported --checkpoint {out} --out preds.json"
+    command = f"python -m baselines predict --model exported --checkpoint {quote(str(out))} --out preds.json"
     stdout().print(
         f"{out}: {made.model}, {made.bytes / 1e6:.1f} MB\n"
         f"greatest difference of a logit: {found.logit:.2g} (largest logit {found.largest:.1f}); "
@@ -98,7 +99,7 @@ def pull(
 
     pulled = pull_checkpoint(repository, folder, revision)
     model = "exported" if pulled.is_export else pulled.model
-    command = f"python -m baselines predict --model {model} --checkpoint {folder} --out preds.json"
+    command = f"python -m baselines predict --model {model} --checkpoint {quote(str(folder))} --out preds.json"
     stdout().print(
         f"{folder}: {pulled.model}, {len(pulled.files)} files of commit {pulled.commit[:12]}\npredict: {command}",
         soft_wrap=True,

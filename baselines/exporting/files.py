@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from baselines.exporting.runtime import read_facts
 from baselines.registry import trainable_models
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import is_system_name
@@ -36,7 +37,8 @@ def files_to_push(folder: Path) -> list[str]:
     """List the files of a checkpoint or exported model, and refuse a folder that holds anything else.
 
     Raises:
-        EarthReasonError: the folder is missing or that of a run, or a file is no part of a checkpoint or has a secret.
+        EarthReasonError: the folder is missing, incomplete or that of a run, or a file is no part of a checkpoint or
+            has a secret.
     """
     if not folder.is_dir():
         raise DataNotFoundError(f"there is no folder {folder}")
@@ -52,7 +54,9 @@ def files_to_push(folder: Path) -> list[str]:
             begin = secret[0][:6].decode("ascii")
             raise EarthReasonError(f"{path} has what looks like a secret ({begin}...); remove it, nothing was pushed")
     names = [path.name for path in found]
-    if not is_export and not any(name.endswith(".safetensors") for name in names):
+    if is_export:
+        read_facts(folder)
+    elif not any(name.endswith(".safetensors") for name in names):
         raise DataNotFoundError(f"{folder} has no weights ({WEIGHTS}); give the folder of a checkpoint")
     return names
 
@@ -96,6 +100,21 @@ def kind_of(path: Path, where: str) -> str:
     if name not in trainable_models():
         raise DataFormatError(f"{where} holds a {stated} model; models here are {', '.join(trainable_models())}")
     return name
+
+
+def files_of_export(folder: Path) -> list[str]:
+    """Return the names of the files that a folder's `export.json` names; none where there is no `export.json`.
+
+    Raises:
+        DataFormatError: it does not name its files.
+    """
+    path = folder / EXPORT
+    if not path.is_file():
+        return []
+    try:
+        return list(map(str, json.loads(path.read_text(encoding="utf-8"))["files"]))
+    except (ValueError, KeyError, TypeError):
+        raise DataFormatError(f"{path.name} does not name the files of an export; export and push again") from None
 
 
 def wanted_files(names: Iterable[str]) -> list[str]:

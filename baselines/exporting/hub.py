@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from baselines.checkpoints import locate_checkpoint
-from baselines.exporting.files import CARD, CONFIG, EXPORT, files_to_push, kind_of, read_kind, wanted_files
+from baselines.exporting.files import (
+    CARD,
+    CONFIG,
+    EXPORT,
+    files_of_export,
+    files_to_push,
+    kind_of,
+    read_kind,
+    wanted_files,
+)
 from baselines.shipping.card import write_plain_card
 from earthreason.data.checksums import HubFile, find_faults
 from earthreason.data.hub_errors import explain, is_offline
@@ -146,6 +155,8 @@ def _pull(repository: str, folder: Path, revision: str | None) -> Pulled:
                 "or proxy may change it. Try again later or without HF_ENDPOINT"
             )
         shutil.rmtree(temporary / ".cache", ignore_errors=True)  # notes of the client
+        if absent := [name for name in files_of_export(temporary) if name not in files]:
+            raise DataNotFoundError(f"{repository} holds half an export: {absent[0]}, which {EXPORT} names, is missing")
     return Pulled(model, commit, tuple(files), first == EXPORT)
 
 

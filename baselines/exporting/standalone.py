@@ -75,8 +75,12 @@ class ExportedModel:
             For each a mask (height, width) bool, or None where there is no target, and the no-target score from 0 to 1.
 
         Raises:
-            ValueError: a question is empty or too long, or a picture has more than 8 bits a channel.
+            ValueError: the numbers differ, a question is empty or too long, or a picture has over 8 bits a channel.
         """
+        if isinstance(questions, str) or len(images) != len(questions):
+            raise ValueError("give two lists of the same length: pictures, and a question about each")
+        if not questions:
+            return []
         logits, *presence = self.run(self.prepare(images, questions))
         answers = []
         for number, image in enumerate(images):

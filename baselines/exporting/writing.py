@@ -137,6 +137,10 @@ def _check_arguments(out: Path, kind: str, dtype: str, opset: int | None) -> Non
         require_onnx()
         if dtype == "bfloat16":
             raise EarthReasonError("onnxruntime does not compute in bfloat16 on a CPU; give --dtype float32 or float16")
+        import onnx
+
+        if opset is not None and opset > (newest := onnx.defs.onnx_opset_version()):
+            raise EarthReasonError(f"--opset {opset}: the installed onnx knows opsets up to {newest}")
     elif opset is not None:
         raise EarthReasonError("--opset is for --format onnx; leave it out")
     refuse_taken(out)

@@ -69,13 +69,20 @@ def home(tmp_path_factory):
             (home / name / file).write_bytes(content)
     (home / "bare").mkdir()
     (home / "bare" / "config.json").write_bytes(files["config.json"])
-    (home / "exported").mkdir()
-    for file, content in {
-        "export.json": b'{"model": "lisa"}',
+    sizes = {"model.onnx": {"bytes": 5}, "tokenizer.json": {"bytes": 2}}
+    facts = {"model": "lisa", "format": "onnx", "file": "model.onnx", "files": sizes}
+    facts |= {"task": "reasoning", "no_target_threshold": 0.5, "canvas_side": 128, "channels": 3, "prompt": {}}
+    export = {
+        "export.json": json.dumps(facts).encode(),
         "model.onnx": b"graph",
+        "tokenizer.json": b"{}",
         "README.md": b"---\nlicense: mit\n---\n# FOLDER\n",
-    }.items():
-        (home / "exported" / file).write_bytes(content)
+    }
+    for folder, changes in {"exported": {}, "half": {"model.onnx": None}, "cut": {"model.onnx": b"gra"}}.items():
+        (home / folder).mkdir()
+        for file, content in {**export, **changes}.items():
+            if content is not None:
+                (home / folder / file).write_bytes(content)
     (home / "run" / "final").mkdir(parents=True)
     (home / "run" / "final" / "config.json").write_bytes(files["config.json"])
     return home
@@ -151,6 +158,9 @@ REFUSED = {
     "push('other', 'user/a')": "other holds a bert model; models here are segearth_r1",
     "push('bare', 'user/a')": "bare has no weights (model*.safetensors)",
     "push('run', 'user/a')": "run is the folder of a run; push the model in it: run/final",
+    "push('half', 'user/a')": "half/model.onnx is missing, which export.json names",
+    "push('cut', 'user/a')": "cut/model.onnx has 3 bytes instead of 5",
+    "pull('user/half', 'x')": "user/half holds half an export: model.onnx, which export.json names, is missing",
     "push('absent/folder', 'user/a')": "there is no folder absent/folder",
     "push('good', 'user/a b')": "'user/a b' is not the id of a repository; write OWNER/NAME",
     "push('good', 'alone')": "'alone' is not the id of a repository; write OWNER/NAME",
@@ -175,6 +185,7 @@ def refusals(home):
         hub.publish("models/user/lisa", lisa)
         hub.publish("models/other/theirs", {"README.md": b"#"})
         hub.publish("models/user/exported", {"export.json": b'{"model": "lisa"}', "model.onnx": b"1"})
+        hub.publish("models/user/half", {"export.json": (home / "half" / "export.json").read_bytes()})
         hub.publish("models/user/bert", {"config.json": b'{"model_type": "bert"}'})
         hub.publish("models/user/empty", {"README.md": b"#"})
         hub.publish("models/user/damaged", {**lisa, "model.safetensors": b"12345678"})

@@ -118,6 +118,14 @@ def test_a_picture_of_16_bits_is_refused(processors, tmp_path):
         prepared(tmp_path, processors["segearth_r1"]).letterbox(image)
 
 
+@pytest.mark.parametrize("questions", [[], ["one", "two"], "a"])
+def test_other_numbers_of_pictures_and_questions_are_refused(processors, questions, tmp_path):
+    model = prepared(tmp_path, processors["segearth_r1"])
+    with pytest.raises(ValueError, match="give two lists of the same length"):
+        model.ask([Image.new("RGB", (8, 8))], questions)
+    assert model.ask([], []) == []
+
+
 def test_the_program_imports_nothing_of_the_package_and_no_pytorch():
     tree = ast.parse(Path(standalone.__file__).read_text(encoding="utf-8"))
     nodes = list(ast.walk(tree))
