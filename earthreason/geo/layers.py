@@ -200,15 +200,19 @@ def _regions_of(answer: SceneAnswer, grid: GeoGrid, crs: str | None, simplify: f
         return []
     outlines = find_regions(answer.raster)
     polygons, pixels, scores = outlines.polygons, outlines.pixels, outlines.scores
-    areas = geodesic_areas(_to_world(polygons, grid), crs)
+    del outlines
+    placed = _to_world(polygons, grid)
+    polygons = polygons if simplify else placed  # millions of corners are not held twice
+    areas = geodesic_areas(placed, crs)
     if min_area and areas is not None:
         kept = areas >= min_area
-        polygons, pixels, scores, areas = polygons[kept], pixels[kept], scores[kept], areas[kept]
-    if simplify and len(polygons):
-        polygons = _simplified(polygons, grid, simplify)
+        polygons, placed = polygons[kept], placed[kept]
+        pixels, scores, areas = pixels[kept], scores[kept], areas[kept]
+    if simplify and len(placed):
+        placed = _to_world(_simplified(polygons, grid, simplify), grid)
     words = _in_words(answer, "target")
-    known = [None] * len(polygons) if areas is None else areas.tolist()
-    rows = zip(scores.tolist(), known, pixels.tolist(), _to_world(polygons, grid), strict=True)
+    known = [None] * len(placed) if areas is None else areas.tolist()
+    rows = zip(scores.tolist(), known, pixels.tolist(), placed, strict=True)
     return [Region(answer.question, words, *row) for row in rows]
 
 

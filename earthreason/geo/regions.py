@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 MOST_REGIONS = 1_000_000
 """Regions of one answer that are written; more are noise and would not fit in memory."""
-MOST_CORNERS = 20_000_000
-"""Corners of the outlines of one answer, for the same reason."""
+MOST_CORNERS = 12_000_000
+"""Corners of the outlines of one answer, for the same reason: each takes about 100 bytes on the way to a file."""
 _STRIP_PIXELS = 1 << 22
 _TOLD_CORNERS = 2_000_000
 logger = logging.getLogger("earthreason.geo")

@@ -58,8 +58,8 @@ class Corners:
         owners[second] = east[double]
         first = np.zeros(len(owners), bool)
         first[second - 1] = True
-        places = np.repeat(rows + top, times).astype(np.int32), np.repeat(columns, times).astype(np.int32)
-        self._parts.append((*places, owners, np.repeat(lower > 0, times), first))
+        rows, columns = (np.repeat(axis, times).astype(np.int32) for axis in (rows + top, columns))
+        self._parts.append((rows, columns, owners, np.repeat(lower > 0, times), first))
         self.count += len(owners)
 
     def polygons(self, components: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,20 +101,20 @@ class Corners:
 
 
 def _following(columns: np.ndarray, owners: np.ndarray, below: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Return (n,) int64: the corner after each along its ring, marked pixels being on the right.
+    """Return (n,) int32: the corner after each along its ring, marked pixels being on the right.
 
     Where a region meets itself at a pixel corner, its rings touch there but do not cross or pass twice, as the standard
     asks; where two regions meet, each keeps to its own pixel.
     """
     count = len(columns)
-    upright = np.arange(count)  # who takes the place of whom in the order of vertical edges
+    upright = np.arange(count, dtype=np.int32)  # who takes the place of whom in the order of vertical edges
     pairs = np.flatnonzero(first)
     swapped = pairs[below[pairs] == (owners[pairs] == owners[pairs + 1])]
     upright[swapped], upright[swapped + 1] = swapped + 1, swapped
     upright = upright[np.argsort(columns, kind="stable")]
-    following = np.empty(count, np.int64)
+    following = np.empty(count, np.int32)
     following[upright[0::2]], following[upright[1::2]] = upright[1::2], upright[0::2]
-    lefts = np.arange(0, count, 2)
+    lefts = np.arange(0, count, 2, dtype=np.int32)
     rightward = below[lefts]
     following[lefts[rightward]] = lefts[rightward] + 1
     following[lefts[~rightward] + 1] = lefts[~rightward]
@@ -127,12 +127,12 @@ def _in_rings(following: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     from scipy.sparse.csgraph import connected_components, depth_first_order
 
     count = len(following)
-    bounds, ones = np.arange(count + 1), np.ones(count)
+    bounds, ones = np.arange(count + 1, dtype=np.int32), np.ones(count)
     rings, ring = connected_components(csr_array((ones, following, bounds), shape=(count, count)), directed=False)
     first = np.empty(rings, np.int64)
-    first[ring[::-1]] = np.arange(count)[::-1]  # the last to be assigned is the first
-    before = np.empty(count, np.int64)
-    before[following] = np.arange(count)
+    first[ring[::-1]] = np.arange(count, dtype=np.int32)[::-1]  # the last to be assigned is the first
+    before = np.empty(count, np.int32)
+    before[following] = np.arange(count, dtype=np.int32)
     path = following.copy()  # one path through all rings, which is walked at the speed of C
     path[before[first]] = np.append(first[1:], before[first[-1]])
     del before
