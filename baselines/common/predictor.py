@@ -267,6 +267,8 @@ def find_config(checkpoint: str | Path) -> Path:
     folder = Path(checkpoint)
     if folder.exists() and not (folder / "config.json").is_file():
         raise DataNotFoundError(f"{checkpoint} has no config.json; give the folder of a checkpoint")
+    if not folder.exists() and (folder.is_absolute() or str(checkpoint).count("/") > 1):  # no name of the Hub
+        raise DataNotFoundError(f"there is no folder {checkpoint}; give the folder of a checkpoint, or a Hub id")
     try:
         return folder / "config.json" if folder.is_dir() else Path(str(cached_file(str(checkpoint), "config.json")))
     except (OSError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -25,12 +26,16 @@ from earthreason.geo.scene import Block, Scene
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
+logger = logging.getLogger("earthreason.geo")
 MOST_PIXELS = 100 * 10**9
 """Largest scene in pixels. More is a false size in a damaged file, or needs to be cut."""
 MOST_PICTURE_PIXELS = 50 * 10**6
 """Pictures without georeference below this size are decoded whole, as those of the dataset are."""
 _PICTURES = ("PNG", "JPEG", "BMP", "WEBP")
 _BYTE = 256
+_UPPER = "upper 8 of 16 bits"
+_DIM = 64
+"""Brightest value of 8 bits below which a picture of 16 bits is called dark: 14 bits or fewer are used."""
 _OPTIONS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",  # look for world files and overviews by name; folders may be long
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",  # a truncated JPEG is else grey
@@ -230,10 +235,13 @@ def _picture(path: Path, grid: GeoGrid) -> PictureScene:
         raise DataFormatError(f"{path}: an animation of {frames} pictures; save the one to ask about as PNG")
     if size != (grid.height, grid.width):
         raise DataFormatError(f"{path}: states two sizes; save it again, as PNG")
+    words = _words(image, content)
+    if words == _UPPER and pixels.max() < _DIM:
+        logger.warning("%s: 16 bits that use only a part of their range, so it looks dark; see --stretch", path)
     valid = _shown(image)
     if valid is not None:
         pixels = np.where(valid[..., np.newaxis], pixels, np.uint8(0))
-    return PictureScene(path.name, grid, {"bands": "as stored", "stretch": _words(image, content)}, pixels, valid)
+    return PictureScene(path.name, grid, {"bands": "as stored", "stretch": words}, pixels, valid)
 
 
 def _shown(image: Image.Image) -> np.ndarray | None:
@@ -246,4 +254,4 @@ def _shown(image: Image.Image) -> np.ndarray | None:
 
 def _words(image: Image.Image, content: bytes) -> str:
     deep = image.mode in DEEP_MODES or (image.format == "PNG" and content[24] == 16)
-    return "upper 8 of 16 bits" if deep else "8 bits as stored"
+    return _UPPER if deep else "8 bits as stored"

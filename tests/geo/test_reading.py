@@ -121,6 +121,16 @@ def test_pixels_of_a_picture_that_are_clear_have_no_data(tmp_path):
     assert block.pixels[0, ::2].tolist() == [[0] * 3, [200] * 3, [200] * 3]
 
 
+def test_a_picture_of_12_bits_in_16_is_dark_as_in_the_dataset_and_that_is_said(tmp_path, caplog):
+    Image.fromarray(np.linspace(0, 4000, 200).astype(np.uint16).reshape(10, 20)).save(tmp_path / "dim.png")
+    Image.fromarray(np.linspace(0, 65535, 200).astype(np.uint16).reshape(10, 20)).save(tmp_path / "full.png")
+    assert whole(tmp_path / "dim.png").pixels.max() == 4000 // 256
+    assert "dim.png: 16 bits that use only a part of their range" in caplog.text
+    caplog.clear()
+    assert whole(tmp_path / "full.png").pixels.max() == 255
+    assert not caplog.text
+
+
 def test_a_dark_picture_of_16_bits_is_stretched_as_the_dataset_would_refuse_it(tmp_path):
     Image.fromarray(np.arange(200, dtype=np.uint16).reshape(10, 20)).save(tmp_path / "dark.png")
     pixels = whole(tmp_path / "dark.png").pixels

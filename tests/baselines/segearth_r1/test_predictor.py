@@ -235,6 +235,8 @@ def test_a_broken_checkpoint_is_named(tmp_path, prepare, words):
 def test_a_checkpoint_that_is_nowhere_is_an_error():
     with pytest.raises(EarthReasonError, match="there is no checkpoint"):
         SegEarthR1Predictor.from_pretrained("nobody/nothing")
+    with pytest.raises(EarthReasonError, match="there is no folder /nowhere/at/all; give the folder of a checkpoint"):
+        SegEarthR1Predictor.from_pretrained("/nowhere/at/all")
 
 
 def test_the_answer_is_text(predictor):
