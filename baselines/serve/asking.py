@@ -157,8 +157,9 @@ def _make_job(
         if area is not None:
             raise RefusedError(422, "area: the picture has no coordinates; leave it out")
         is_small = max(picture.height, picture.width) <= state.model.tile_side
-        key = f"{picture.key} {task} {words}"
-        return Job(key, picture.path, picture.open, questions, keep, None, task, is_small, words)
+        return Job(
+            f"{picture.key} {task} {words}", picture.path, picture.open, questions, keep, None, task, is_small, words
+        )
     with picture.open() as scene:
         window = scene.grid.whole if area is None else area_window(area, scene.grid)
         if window.height * window.width > state.settings.most_pixels and area is None:

@@ -114,9 +114,7 @@ def test_the_pixels_of_a_picture_lie_as_stored_whatever_exif_says(server, tmp_pa
     assert np.array_equal(np.asarray(shown), np.rot90(square(), turn))  # Pillow would turn it
     told = server.segment(file.getvalue()).json()
     assert (told["width"], told["height"]) == (60, 40)
-    assert np.array_equal(
-        pixels_of(server.client.get(told["answers"][0]["links"]["mask"])) > 0, square()[..., 0] > 0
-    )
+    assert np.array_equal(pixels_of(server.client.get(told["answers"][0]["links"]["mask"])) > 0, square()[..., 0] > 0)
     path = tmp_path / "turned.png"
     path.write_bytes(file.getvalue())
     with open_scene(path) as scene:  # segment does the same
