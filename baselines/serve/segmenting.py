@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from baselines.common.prompt import TASKS
 from baselines.serve.rendering import PREVIEW_SIDE, fit
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
@@ -19,8 +20,6 @@ from earthreason.geo.ellipsoid import is_on_earth
 from earthreason.geo.grid import GeoGrid, Window
 from earthreason.geo.model import TileModel
 from earthreason.geo.scene import Scene
-
-TASKS = ("reasoning", "referring")
 
 
 @contextmanager
