@@ -296,9 +296,8 @@ def _mean_score(answer: SceneAnswer, regions: Sequence[Region]) -> float | None:
     """Return the mean probability of the marked pixels: from all regions, else, if some were left out, from pixels."""
     from baselines.segment_outputs import mean_probability
 
-    grid = answer.raster.grid
     pixels = sum(region.pixels for region in regions)
-    if not pixels or pixels != round(answer.share * grid.width * grid.height):
+    if not pixels or pixels != answer.marked:
         return mean_probability(answer.raster)
     return sum(region.score * region.pixels for region in regions) / pixels
 
@@ -324,10 +323,11 @@ def _report(scene: Scene, answers: SceneAnswers, lines: list[_Line]) -> Any:
 
 def _tell(answers: SceneAnswers, lines: list[_Line], written: Written, limit: float) -> None:
     console = stdout()
+    whole = answers.scene_grid is None or answers.window == answers.scene_grid.whole
     for line in lines:
         if len(answers.answers) > 1:
             console.print(f"{line.question}", markup=False, soft_wrap=True)
-        found = f"target: {line.share:.1%} of the image" if line.has_target else "no target"
+        found = f"target: {line.share:.1%} of the {'image' if whole else 'area'}" if line.has_target else "no target"
         if not line.has_target and line.no_target_score <= limit:
             found += f" (no pixel above the probability {answers.facts.get('threshold', '0.5')})"
         if line.has_target and _is_placed(answers.grid) and line.regions is not None:

@@ -57,7 +57,8 @@ class SceneAnswer:
         has_target: False for "no target"; then `raster` marks nothing.
         raster: mask and probabilities.
         text: answer in words, if the model wrote one.
-        share: share of all pixels of the raster that are marked, from 0 to 1.
+        share: share of the pixels with data in the area that are marked, from 0 to 1.
+        marked: number of marked pixels.
     """
 
     question: str
@@ -66,6 +67,7 @@ class SceneAnswer:
     raster: AnswerRaster
     text: str | None = None
     share: float = 0.0
+    marked: int = 0
 
 
 @dataclass(frozen=True)

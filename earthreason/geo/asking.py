@@ -11,7 +11,7 @@ from typing import Protocol, cast
 import numpy as np
 from PIL import Image
 
-from earthreason.geo.blending import Band, blend_window, columns_at_once, marked, pack
+from earthreason.geo.blending import NO_DATA, Band, blend_window, columns_at_once, marked, pack
 from earthreason.geo.grid import GeoGrid, Window
 from earthreason.geo.journal import RowRecord, Rows
 from earthreason.geo.model import TileModel, TileScores
@@ -116,7 +116,7 @@ def ask_tiles(
                 rows.write(base, end - base, blocks)
             band.move(end - base)
             carried = 0 if is_last else max(0, min(tiling.tops[number] + tiling.height - out.top, out.height) - end)
-            record = RowRecord(base, end - base, carried, asker.asked, asker.lowest, counts.tolist())
+            record = RowRecord(base, end - base, carried, asker.asked, asker.lowest, counts.tolist(), asker.known)
             rows.commit(record, None if is_last else band)
 
 
@@ -139,7 +139,7 @@ def _ask_one(asker: _Asker, rows: Rows, threshold: float) -> None:
             yield left, asker.finish(logits, part, threshold, counts)
 
     rows.write(0, out.height, blocks())
-    rows.commit(RowRecord(0, out.height, 0, asker.asked, asker.lowest, counts.tolist()))
+    rows.commit(RowRecord(0, out.height, 0, asker.asked, asker.lowest, counts.tolist(), asker.known))
 
 
 class _Asker:
@@ -157,7 +157,7 @@ class _Asker:
     ) -> None:
         self.scene, self.tiling, self.model, self.questions = scene, tiling, model, list(questions)
         self.area, self.progress, self.done = area, progress, done
-        self.asked, self.lowest = 0, list[float]()
+        self.asked, self.known, self.lowest = 0, 0, list[float]()
         self._tell(0)
 
     def _tell(self, tiles: int) -> None:
@@ -167,7 +167,7 @@ class _Asker:
 
     def row(self, number: int) -> Iterator[tuple[Window, Block, TileScores]]:
         """Yield tile, pixels and scores of each asked tile of a row, from left to right."""
-        self.asked, self.lowest = 0, []
+        self.asked, self.known, self.lowest = 0, 0, []
         tiles = list(self.tiling.row(number))
         for start in range(0, len(tiles), TILES):
             part = tiles[start : start + TILES]
@@ -201,7 +201,7 @@ class _Asker:
         return TileScores(np.where(against, -np.abs(scores.logits), scores.logits), scores.no_target_scores)
 
     def finish(self, logits: np.ndarray, part: Window, threshold: float, counts: np.ndarray) -> np.ndarray:
-        """Return packed pixels of a part of the answered area, and add its marked pixels to `counts`."""
+        """Return packed pixels of a part of the answered area, and count those that are marked or have data."""
         out = self.tiling.area
         inside = None
         if self.area is not None:
@@ -212,6 +212,7 @@ class _Asker:
         for number, values in enumerate(logits):
             packed[number] = pack(values, threshold)
             counts[number] += np.count_nonzero(marked(packed[number]))
+        self.known += int(np.count_nonzero(packed[0] != NO_DATA))
         return packed
 
 

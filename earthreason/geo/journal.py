@@ -44,6 +44,7 @@ class RowRecord:
         asked: tiles of the row that the model was asked about.
         no_target_scores: lowest no-target score per question; empty if no tile was asked.
         marked: marked pixels of the strip per question.
+        known: pixels of the strip that have data in the area.
     """
 
     top: int
@@ -52,6 +53,7 @@ class RowRecord:
     asked: int
     no_target_scores: list[float]
     marked: list[int]
+    known: int
 
 
 class Rows(Protocol):

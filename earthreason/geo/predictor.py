@@ -264,7 +264,7 @@ def own_version() -> str:
 def _answers_of(
     rows: MemoryRows | Journal, plan: Plan, model: TileModel, questions: Sequence[str], texts: Sequence[str | None]
 ) -> tuple[SceneAnswer, ...]:
-    pixels = plan.grid.height * plan.grid.width
+    known = sum(record.known for record in rows.records)
     if not any(record.asked for record in rows.records):
         logger.warning("no tile has data in the area, so the model was not asked")
     found = []
@@ -274,8 +274,8 @@ def _answers_of(
         lowest = min(scores, default=1.0)
         has_target = count > 0 and lowest <= model.no_target_threshold
         raster = PackedRaster(plan.grid, rows, number, silent=not has_target)
-        share = count / pixels if has_target else 0.0
-        found.append(SceneAnswer(question, lowest, has_target, raster, texts[number], share))
+        count = count if has_target else 0
+        found.append(SceneAnswer(question, lowest, has_target, raster, texts[number], count / max(1, known), count))
     return tuple(found)
 
 

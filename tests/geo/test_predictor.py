@@ -192,6 +192,17 @@ def test_no_target_marks_nothing_even_below_a_half(scene):
         assert answers.answers[0].share == 0
 
 
+def test_the_share_is_of_the_pixels_in_the_area(scene):
+    corners = [[500_000, 5_300_000], [500_040, 5_300_000], [500_000, 5_299_960.1], [500_000, 5_300_000]]
+    triangle = {"type": "Polygon", "coordinates": [corners]}
+    with GeoPredictor(ShadeModel()).answer(scene, "1", triangle, Settings(aoi_crs="EPSG:32632")) as answers:
+        rows, columns = np.indices((answers.grid.height, answers.grid.width)) + 0.5
+        inside = columns / 80 + rows / 79.8 < 1  # pixels of half a metre
+        mask = masks_of(answers)[0]
+        assert not mask[~inside].any()
+        assert answers.answers[0].share == mask.sum() / inside.sum() > 0
+
+
 def test_the_polygons_of_a_cut_are_those_of_the_whole_more_than_a_tile_from_the_cut(tmp_path):
     shapely = pytest.importorskip("shapely")
     pixels = noise(220, 240)
