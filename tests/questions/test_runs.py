@@ -27,6 +27,7 @@ from earthreason.questions.pipeline import GenerationRun
 from earthreason.questions.prompting.languages import parse_language
 from earthreason.questions.quarantine import list_quarantine, set_aside_quarantined
 from earthreason.questions.results import Regenerated
+from tests.interrupts import hear_interrupts
 from tests.questions.fake_server import REWORDED, STEMS
 from tests.questions.runs import client_of, config_of, generate
 from tests.questions.test_pipeline import ROOT, shell
@@ -325,11 +326,6 @@ def test_the_commands_know_recipes_by_name(server, tmp_path):
     arguments = ["questions", "export", str(out), "--recipe", "second", "--format", "jsonl", "--out", str(lines)]
     assert invoke(app, arguments).exit_code == 0
     assert json.loads(lines.read_text())["origins"][0]["model"] == "gpt-4o-mini"
-
-
-def hear_interrupts():
-    """Undo what a shell does to programs in the background, in case the tests run there: they ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def interrupted(server, out, times):

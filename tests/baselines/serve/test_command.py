@@ -11,6 +11,8 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from tests.interrupts import hear_interrupts
+
 pytest.importorskip("torch", reason="the extra baselines is not installed")
 
 LINE = re.compile(r"^(http://127\.0\.0\.1:\d+): segearth_r1, tiny, on cpu$", re.MULTILINE)
@@ -25,7 +27,9 @@ def started(tmp_path, *options):
     """Run the command; yield the process and its address."""
     log = tmp_path / "serve.log"
     with log.open("w") as target:
-        process = subprocess.Popen(command("--port", 0, *options), stderr=target, stdout=target)
+        process = subprocess.Popen(
+            command("--port", 0, *options), stderr=target, stdout=target, preexec_fn=hear_interrupts
+        )
     try:
         until = time.monotonic() + 90
         while (found := LINE.search(log.read_text())) is None:
