@@ -125,6 +125,12 @@ def _describe_fault(fault: Mapping[str, Any], place: str, remedies: Mapping[str,
     return f"{where}: {message}{quoted}{remedy}" if where else f"{message}{quoted}{remedy}"
 
 
+def reason_of(error: Exception) -> str:
+    """Return the first line of an error's message, or its type if it has none."""
+    text = "" if isinstance(error, KeyError) else str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 def list_keys(keys: Iterable[object]) -> str:
     """List keys in one line that can be printed: line breaks and lone surrogates are escaped."""
     return ", ".join(repr(str(key))[1:-1] for key in keys)

@@ -20,8 +20,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from baselines.common.conversion import Report, convert_tensors, save_checkpoint, shapes_of
 from baselines.common.devices import DTYPES
 from baselines.common.predictor import MaskPredictor
-from baselines.common.weights import reason_of
-from earthreason.errors import EarthReasonError
+from earthreason.errors import EarthReasonError, reason_of
 from earthreason.files import write_json
 
 RECORD = "assembly.json"

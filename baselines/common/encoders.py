@@ -22,8 +22,8 @@ from transformers import AutoBackbone, AutoConfig, AutoModel, BaseImageProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
 
 from baselines.common.efficientnet import EfficientNetLite0
-from baselines.common.weights import installed_folder, load_pickled, reason_of
-from earthreason.errors import EarthReasonError
+from baselines.common.weights import installed_folder, load_pickled
+from earthreason.errors import EarthReasonError, reason_of
 
 logger = logging.getLogger("earthreason.baselines")
 LITE0 = "efficientnet_lite0"

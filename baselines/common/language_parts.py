@@ -20,8 +20,8 @@ from transformers import (
 
 from baselines.common.assembly import Part, load_strictly, local_folder
 from baselines.common.processing import Processor, add_tokens
-from baselines.common.weights import read_tensors, reason_of
-from earthreason.errors import EarthReasonError
+from baselines.common.weights import read_tensors
+from earthreason.errors import EarthReasonError, reason_of
 
 _CONNECTOR = "model.mm_projector."
 _BESIDE_WORDS = re.compile(r"model\.(mm_projector|vision_tower)\..*|.*rotary_emb\.inv_freq")

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, reason_of
 
 logger = logging.getLogger("earthreason.baselines")
 _SETS = (
@@ -100,12 +100,6 @@ def installed_folder(package: str) -> Path | None:
     """Return the folder of an installed package, which is not imported; None if it is not installed."""
     spec = find_spec(package)
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
-
-
-def reason_of(error: Exception) -> str:
-    """Return the first line of an error's message, or its type if it has none."""
-    text = "" if isinstance(error, KeyError) else str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
 
 
 def tokenizer_reason(error: Exception) -> str:

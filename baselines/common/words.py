@@ -21,8 +21,8 @@ from tokenizers import Tokenizer, models
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
-from baselines.common.weights import installed_folder, reason_of
-from earthreason.errors import EarthReasonError, UnknownNameError
+from baselines.common.weights import installed_folder
+from earthreason.errors import EarthReasonError, UnknownNameError, reason_of
 
 MINILM = "minilm"
 WITHOUT_ENCODER = ("bytes", "learned")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from baselines.exporting.standalone import ExportedModel
 from baselines.registry import PredictorOptions
-from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, reason_of
 
 FACTS, TOKENIZER = "export.json", "tokenizer.json"
 FORMATS = ("torch-export", "onnx")
@@ -67,7 +67,7 @@ class ExportedPredictor:
         except ImportError as error:
             raise EarthReasonError(f"{error.name} is not installed; run pip install -e '.[export]'") from None
         except Exception as error:  # onnxruntime, torch and tokenizers raise kinds of their own for broken files
-            raise DataFormatError(f"{folder}: the exported model cannot be loaded: {_first_line(error)}") from None
+            raise DataFormatError(f"{folder}: the exported model cannot be loaded: {reason_of(error)}") from None
 
     @classmethod
     def build(cls, options: PredictorOptions) -> ExportedPredictor:
@@ -136,8 +136,3 @@ def read_facts(folder: Path) -> dict[str, Any]:
         if (found := (folder / name).stat().st_size) != size:
             raise DataFormatError(f"{folder / name} has {found:,} bytes instead of {size:,}; copy the folder again")
     return facts
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -27,7 +27,7 @@ from baselines.serve.state import State
 from baselines.serve.worker import Answer, StoppedError, Worker
 from earthreason.errors import EarthReasonError
 from earthreason.geo.model import TileModel
-from earthreason.web.asgi import App, Message, Receive, Scope, Send
+from earthreason.web.asgi import App, Receive, Scope, Send, StatusNote
 from earthreason.web.bodies import ExplainsLimits, ImpatientWithBodies
 from earthreason.web.guards import content_policy, guard_pages, tell_faults_as_json
 
@@ -105,24 +105,18 @@ class _Counted:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        status = 0
-
-        async def noting_send(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-
+        answer = StatusNote(send)
         try:
-            await self.app(scope, receive, noting_send)
+            await self.app(scope, receive, answer)
         except Exception:
             logger.exception("%s %s failed", scope["method"], scope["path"])
-            if status:
+            if answer.status:
                 raise
             line = "internal error; the log of the server has the reason"
-            await JSONResponse({"error": line}, 500)(scope, receive, noting_send)
+            await JSONResponse({"error": line}, 500)(scope, receive, answer)
         finally:
             part = scope["path"].split("/")[1] if scope["path"].startswith("/") else ""
-            self.measures.add_request(f"/{part}" if part in _PARTS or not part else "other", status)
+            self.measures.add_request(f"/{part}" if part in _PARTS or not part else "other", answer.status)
 
 
 def _page() -> Response:

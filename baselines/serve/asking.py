@@ -23,11 +23,12 @@ from baselines.serve.jobs import Job, Outcome
 from baselines.serve.pictures import Picture, check_picture, check_pixels
 from baselines.serve.results import Result
 from baselines.serve.schemas import AnswerInfo, Links, Segmented, errors
-from baselines.serve.segmenting import area_window, can_write, ground_size, magnification, measure_answer, tasks_of
+from baselines.serve.segmenting import area_window, can_write, magnification, measure_answer, tasks_of
 from baselines.serve.settings import LONGEST_QUESTION, MOST_QUESTIONS, RefusedError
 from baselines.serve.state import Shared, State
 from baselines.serve.warping import degrees, mercator_bounds
 from earthreason.geo.answers import SceneAnswers
+from earthreason.geo.resolution import ground_resolution
 from earthreason.geo.scene import Scene
 
 router = APIRouter()
@@ -205,7 +206,7 @@ def _describe(outcome: Outcome, threshold: float) -> Segmented:
         width=result.grid.width,
         height=result.grid.height,
         bounds=None if bounds is None else degrees(bounds),
-        gsd=ground_size(result.grid),
+        gsd=ground_resolution(result.grid),
         seconds=round(outcome.seconds, 3),
         waited=round(outcome.waited, 3),
         answers=[

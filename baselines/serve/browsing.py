@@ -9,9 +9,10 @@ from fastapi import APIRouter, Header, Path, Response
 from fastapi.concurrency import run_in_threadpool
 
 from baselines.serve.schemas import Health, Info, Limits, SampleInfo, SceneInfo, errors
-from baselines.serve.segmenting import can_write, ground_size, tasks_of
+from baselines.serve.segmenting import can_write, tasks_of
 from baselines.serve.settings import LONGEST_QUESTION, MOST_QUESTIONS, RefusedError
 from baselines.serve.state import Shared, State
+from earthreason.geo.resolution import ground_resolution
 
 THRESHOLD = 0.5
 """Probability above which pixels are marked, unless a request says otherwise."""
@@ -70,7 +71,7 @@ def _describe(state: State) -> Info:
                 name=scene.name,
                 width=scene.grid.width,
                 height=scene.grid.height,
-                gsd=ground_size(scene.grid),
+                gsd=ground_resolution(scene.grid),
                 bounds=scene.bounds,
             )
             for scene in state.scenes.list()

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from baselines.serve.settings import RefusedError
 from earthreason.data.pictures import DEEP_MODES
-from earthreason.errors import DataFormatError, EarthReasonError
+from earthreason.errors import DataFormatError, EarthReasonError, reason_of
 from earthreason.geo.grid import GeoGrid, Window
 from earthreason.geo.scene import Block, Scene
 
@@ -124,7 +124,7 @@ def _picture_size(path: Path, name: str) -> tuple[int, int]:
     except Image.DecompressionBombError:
         raise RefusedError(413, f"{name}: the picture has too many pixels") from None
     except (OSError, SyntaxError, ValueError) as error:
-        raise RefusedError(422, f"{name}: damaged picture: {_first_line(error)}") from None
+        raise RefusedError(422, f"{name}: damaged picture: {reason_of(error)}") from None
 
 
 def _raster_size(path: Path, name: str) -> tuple[int, int]:
@@ -150,7 +150,7 @@ def _raster_size(path: Path, name: str) -> tuple[int, int]:
                     )
                 return source.height, source.width
     except (RasterioError, TypeError, ValueError) as error:
-        raise RefusedError(422, f"{name}: damaged TIFF: {_first_line(error).replace(str(path), name)}") from None
+        raise RefusedError(422, f"{name}: damaged TIFF: {reason_of(error).replace(str(path), name)}") from None
 
 
 def decode(file: Path, name: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -170,7 +170,7 @@ def decode(file: Path, name: str) -> tuple[np.ndarray, np.ndarray | None]:
             with Image.open(file, formats=_FORMATS) as image:
                 image.load()
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise DataFormatError(f"{name}: truncated or damaged picture: {_first_line(error)}") from None
+        raise DataFormatError(f"{name}: truncated or damaged picture: {reason_of(error)}") from None
     if image.mode in DEEP_MODES:
         grey = (np.asarray(image, np.uint32) >> 8).clip(0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2), None
@@ -179,7 +179,3 @@ def decode(file: Path, name: str) -> tuple[np.ndarray, np.ndarray | None]:
         valid = clear[..., 3] > 0
         return np.where(valid[..., None], clear[..., :3], np.uint8(0)), valid
     return np.asarray(image.convert("RGB")), None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__

@@ -43,7 +43,7 @@ class SceneFile:
     grid: GeoGrid
     stamp: str
 
-    @property
+    @cached_property
     def bounds(self) -> Bounds | None:
         """Bounds in degrees of WGS 84; None if it has no place on the map."""
         bounds = mercator_bounds(self.grid)

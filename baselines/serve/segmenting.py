@@ -19,6 +19,7 @@ from earthreason.geo.answers import SceneAnswers
 from earthreason.geo.ellipsoid import is_on_earth
 from earthreason.geo.grid import GeoGrid, Window
 from earthreason.geo.model import TileModel
+from earthreason.geo.resolution import ground_resolution
 from earthreason.geo.scene import Scene
 
 
@@ -76,18 +77,8 @@ def area_window(area: str, grid: GeoGrid) -> Window:
     return parse_area(area, grid, "EPSG:4326").window
 
 
-def ground_size(grid: GeoGrid) -> float | None:
-    """Return metres per pixel in the middle of a grid; None without a CRS."""
-    if grid.crs is None or grid.transform is None:
-        return None
-    from earthreason.geo.resolution import ground_resolution
-
-    return ground_resolution(grid)
-
-
 def magnification(grid: GeoGrid, model: TileModel) -> float:
     """Return the number of pixels that are answered for each pixel of a scene; under 1 if it is scaled down."""
-    from earthreason.geo.resolution import ground_resolution
     from earthreason.geo.tiling import working_grid
 
     worked = working_grid(grid, ground_resolution(grid), model.ground_resolution)

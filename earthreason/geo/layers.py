@@ -170,17 +170,17 @@ def layer_of(answers: SceneAnswers, *, simplify: float = 0.0, min_area: float = 
     """
     grid = answers.grid
     placed = grid.crs if grid.transform is not None else None
+    pixel = ground_pixel_size(grid)
     for name, value in (("simplify", simplify), ("min_area", min_area)):
         if not 0 <= value < np.inf:
             raise EarthReasonError(f"{name}: {value} is not a size; give 0 or more")
-        if value and ground_pixel_size(grid) is None:
+        if value and pixel is None:
             raise EarthReasonError(f"{name} is in metres, and the scene has no CRS on the Earth; leave it out")
     regions: list[Region] = []
     summaries = []
     for answer in answers.answers:
-        found = _regions_of(answer, grid, placed, simplify, min_area)
+        found = _regions_of(answer, grid, placed, pixel, simplify, min_area)
         areas = [region.area_m2 for region in found if region.area_m2 is not None]
-        known = ground_pixel_size(grid) is not None
         summaries.append(
             QuestionSummary(
                 question=answer.question,
@@ -188,14 +188,21 @@ def layer_of(answers: SceneAnswers, *, simplify: float = 0.0, min_area: float = 
                 has_target=answer.has_target,
                 no_target_score=float(answer.no_target_score),
                 regions=len(found),
-                area_m2=float(sum(areas)) if known else None,
+                area_m2=None if pixel is None else float(sum(areas)),
             )
         )
         regions += found
     return AnswerLayer(tuple(regions), placed, tuple(summaries), dict(answers.facts))
 
 
-def _regions_of(answer: SceneAnswer, grid: GeoGrid, crs: str | None, simplify: float, min_area: float) -> list[Region]:
+def _regions_of(
+    answer: SceneAnswer,
+    grid: GeoGrid,
+    crs: str | None,
+    pixel: tuple[float, float] | None,
+    simplify: float,
+    min_area: float,
+) -> list[Region]:
     if not answer.has_target:
         return []
     outlines = find_regions(answer.raster)
@@ -208,8 +215,8 @@ def _regions_of(answer: SceneAnswer, grid: GeoGrid, crs: str | None, simplify: f
         kept = areas >= min_area
         polygons, placed = polygons[kept], placed[kept]
         pixels, scores, areas = pixels[kept], scores[kept], areas[kept]
-    if simplify and len(placed):
-        placed = _to_world(_simplified(polygons, grid, simplify), grid)
+    if simplify and pixel is not None and len(placed):
+        placed = _to_world(_simplified(polygons, pixel, simplify), grid)
     words = _in_words(answer, "target")
     known = [None] * len(placed) if areas is None else areas.tolist()
     rows = zip(scores.tolist(), known, pixels.tolist(), placed, strict=True)
@@ -228,16 +235,13 @@ def _to_world(polygons: np.ndarray, grid: GeoGrid) -> np.ndarray:
     return shapely.orient_polygons(polygons)
 
 
-def _simplified(polygons: np.ndarray, grid: GeoGrid, metres: float) -> np.ndarray:
-    """Return simplified polygons in pixels, all at once, so that neighbours do not come to overlap.
+def _simplified(polygons: np.ndarray, size: tuple[float, float], metres: float) -> np.ndarray:
+    """Return simplified polygons in pixels of `size` metres, all at once, so that neighbours do not come to overlap.
 
     Where an outline would cross itself or a neighbour, which is rare, it stays as it was.
     """
     import shapely
 
-    size = ground_pixel_size(grid)
-    if size is None:
-        raise EarthReasonError("simplify is in metres, and the scene has no CRS on the Earth; leave it out")
     scaled = shapely.transform(polygons, lambda points: points * size)
     thinned = shapely.coverage_simplify(scaled, metres)
     thinned = shapely.transform(thinned, lambda points: np.round(points / size))  # corners are pixel corners

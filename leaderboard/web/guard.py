@@ -12,7 +12,7 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from earthreason.web.asgi import App, Message, Receive, Scope, Send
+from earthreason.web.asgi import App, Receive, Scope, Send, StatusNote
 from earthreason.web.guards import content_policy, safe_headers
 from leaderboard.logs import log, say
 
@@ -41,20 +41,15 @@ class RequestLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 0
-
-        async def noting_send(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-
+        began, answer = time.perf_counter(), StatusNote(send)
         try:
-            await self.app(scope, receive, noting_send)
+            await self.app(scope, receive, answer)
         except Exception:
             log.error("fault", exc_info=True, extra={"facts": {"path": scope["path"], "client": self._client(scope)}})
-            if status:
+            if answer.status:
                 raise
-            await self.broken(Request(scope))(scope, receive, noting_send)
+            await self.broken(Request(scope))(scope, receive, answer)
+        status = answer.status
         level = logging.INFO if status >= 400 or scope["method"] not in ("GET", "HEAD") else logging.DEBUG
         milliseconds = round(1000 * (time.perf_counter() - began), 1)
         facts = {"method": scope["method"], "path": scope["path"], "status": status, "milliseconds": milliseconds}

@@ -11,7 +11,7 @@ from pytest_httpserver import HTTPServer
 from leaderboard.static_site import write_site
 from tests.leaderboard.listings import entry
 from tests.leaderboard.test_server import ROOT, Programs
-from tests.leaderboard.toys import CHROMIUM, make_predictions
+from tests.leaderboard.toys import make_predictions
 
 SCORES = {"Bbb": 0.3, "Ccc": 0.7, "Aaa": 0.5}
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -19,13 +19,8 @@ playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is no
 
 
 @pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+def browser(chromium):
+    return chromium
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import socket
 import subprocess
 import zipfile
@@ -22,7 +21,6 @@ from earthreason.metrics.references import Reference, References
 SIDE = 24
 SAMPLES = 40
 METADATA = {"model": "Model A", "training": "zero-shot"}
-CHROMIUM = shutil.which("chromium")
 
 
 def make_references(name: str = "toy") -> References:

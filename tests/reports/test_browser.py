@@ -1,7 +1,5 @@
 """The pages in Debian's Chromium, on a phone of 360 pixels and in dark mode."""
 
-import shutil
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,21 +16,14 @@ from earthreason.reports.page import write_page
 from tests.conftest import write_sample
 
 pytestmark = pytest.mark.browser
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e .[dev]")
 
 PHONE = {"width": 360, "height": 800}
 LONG = "unbroken" * 30
 
 
 @pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+def browser(chromium):
+    return chromium
 
 
 @pytest.fixture(scope="module")
