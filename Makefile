@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet
 # What an installation depends on: the compiled kernel is built by it.
-BUILD := pyproject.toml setup.py $(wildcard earthreason/masks/*.[ch])
+BUILD := pyproject.toml setup.py $(wildcard */pyproject.toml */setup.py) $(wildcard earthreason/masks/*.[ch])
 
 .PHONY: demo test lint types docs gpu-rehearsal mutants clean
 
@@ -48,5 +48,5 @@ clean:
 # torch is pinned in constraints.txt. PyPI's build for Linux x86_64 brings gigabytes of CUDA packages; for the CPU build,
 # where pip does not find one by itself: make test PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 .venv/test.done: $(BUILD) constraints.txt | .venv/bin/python
-	$(PIP) -c constraints.txt -e ".[baselines,geo,serve,export,leaderboard,annotation,questions,dev]"
+	$(PIP) -c constraints.txt -e ".[geo,questions,dev]" -e "./baselines[serve,export]" -e ./leaderboard -e ./annotation_tools
 	touch $@ .venv/core.done

@@ -1,5 +1,5 @@
-"""`python -m annotation_tools`."""
+"""`earthreason-annotation`."""
 
-from annotation_tools.cli import run
+from .cli import run
 
 run()

@@ -16,10 +16,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from annotation_tools.lines import append_lines, read_rows
-from annotation_tools.rulings import now, returned_comments
-from annotation_tools.workspace import Workspace
 from earthreason.errors import EarthReasonError, UnknownNameError
+
+from .lines import append_lines, read_rows
+from .rulings import now, returned_comments
+from .workspace import Workspace
 
 ASSIGNMENTS = "assignments.jsonl"
 

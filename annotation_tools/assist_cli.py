@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from annotation_tools.workspace import Workspace
 from earthreason.cli.app import stdout
 from earthreason.errors import EarthReasonError
+
+from .workspace import Workspace
 
 ModelOption = Annotated[
     str,
@@ -52,15 +53,16 @@ def assist(
 ) -> None:
     """Answer clicks and boxes in Label Studio with masks. Connect it with `masks start WORK --assist URL`.
 
-    Example: python -m annotation_tools assist work --model sam2 --checkpoint sam2-folder
+    Example: earthreason-annotation assist work --model sam2 --checkpoint sam2-folder
     """
-    from annotation_tools.assist.assistant import Assistant
-    from annotation_tools.assist.models import Segmenter, build_model
-    from annotation_tools.assist.server import serve
-    from annotation_tools.assist.subjects import ServerSubjects, Subjects, WorkspaceSubjects
-    from annotation_tools.labelstudio.client import LabelStudioClient
     from earthreason.cli.ports import check_free, url_of
     from earthreason.web.guards import LOOPBACK
+
+    from .assist.assistant import Assistant
+    from .assist.models import Segmenter, build_model
+    from .assist.server import serve
+    from .assist.subjects import ServerSubjects, Subjects, WorkspaceSubjects
+    from .labelstudio.client import LabelStudioClient
 
     if (work is None) == (url is None):
         raise EarthReasonError("give either WORK or --url, so that the model has the pictures")
@@ -79,7 +81,7 @@ def assist(
     console = stdout()
     console.print(f"{model} answers {guided} at {url_of(host, port)}; Ctrl-C stops", soft_wrap=True)
     console.print(
-        f"next: python -m annotation_tools masks start {work or 'WORK'} --assist {url_of(host, port)}", soft_wrap=True
+        f"next: earthreason-annotation masks start {work or 'WORK'} --assist {url_of(host, port)}", soft_wrap=True
     )
     serve(Assistant(predictor, model, subjects), host, port, key)
 
@@ -106,13 +108,13 @@ def prelabel(
 ) -> None:
     """Predict masks for people to correct. After an interruption, run it again to continue.
 
-    Example: python -m annotation_tools masks prelabel work --model grabcut --compare-with superpixels
+    Example: earthreason-annotation masks prelabel work --model grabcut --compare-with superpixels
     """
     from tqdm import tqdm
 
-    from annotation_tools.assist.models import QUESTION_BLIND, build_model
-    from annotation_tools.prelabels import compare, shared_pictures
-    from annotation_tools.prelabels import prelabel as run_prelabel
+    from .assist.models import QUESTION_BLIND, build_model
+    from .prelabels import compare, shared_pictures
+    from .prelabels import prelabel as run_prelabel
 
     if compare_checkpoint is not None and compare_with is None:
         raise EarthReasonError("--compare-checkpoint needs --compare-with, the model that has these weights")

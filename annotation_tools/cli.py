@@ -1,4 +1,4 @@
-"""`python -m annotation_tools`: draw masks and review questions."""
+"""`earthreason-annotation`: draw masks and review questions."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Annotated
 
 import typer
 
-from annotation_tools import assist_cli, masks_cli, settle_cli
-from annotation_tools import managing_cli as managing_cli  # adds commands to `masks`
-from annotation_tools.hosts import local_url, remote_hint
-from annotation_tools.workspace import Workspace, fingerprints
 from earthreason.cli.app import guard, make_app, report_json, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.errors import EarthReasonError, UnknownNameError
 
-app = make_app("python -m annotation_tools", "Draw masks and review questions.")
+from . import assist_cli, masks_cli, settle_cli
+from . import managing_cli as managing_cli  # adds commands to `masks`
+from .hosts import local_url, remote_hint
+from .workspace import Workspace, fingerprints
+
+app = make_app("earthreason-annotation", "Draw masks and review questions.")
 app.add_typer(masks_cli.app, name="masks")
 app.command()(assist_cli.assist)
 app.command()(settle_cli.settle)
@@ -65,15 +66,16 @@ def review(
 ) -> None:
     """Review questions in the browser with the keyboard. Every verdict is saved immediately.
 
-    Example: python -m annotation_tools review sample --out review
+    Example: earthreason-annotation review sample --out review
     """
     from tqdm import tqdm
 
-    from annotation_tools.review.build import open_review
-    from annotation_tools.review.model import Plan
-    from annotation_tools.review.roles import Roles
-    from annotation_tools.review.serve import serve
     from earthreason.cli.ports import check_free
+
+    from .review.build import open_review
+    from .review.model import Plan
+    from .review.roles import Roles
+    from .review.serve import serve
 
     roles = Roles.of(reviewers, leads)
     check_free(host, port)
@@ -84,7 +86,7 @@ def review(
     console.print(f"{store.questions} questions about {store.images} images: {place}/", soft_wrap=True)
     if hint := remote_hint(host):
         console.print(hint, soft_wrap=True)
-    then = f"python -m annotation_tools verdicts {out} --out verdicts.jsonl"
+    then = f"earthreason-annotation verdicts {out} --out verdicts.jsonl"
     console.print(f"Ctrl-C stops; verdicts are in {out}. Afterwards: {then}", soft_wrap=True)
     serve(store, host, port, roles)
     store.close()
@@ -97,11 +99,11 @@ def verdicts(
 ) -> None:
     """Write the verdicts of a review to a file that `earthreason questions review-in RUN FILE` reads.
 
-    Example: python -m annotation_tools verdicts review --out verdicts.jsonl
+    Example: earthreason-annotation verdicts review --out verdicts.jsonl
     """
-    from annotation_tools.review.schema import STORE
-    from annotation_tools.review.store import ReviewStore
-    from annotation_tools.review.verdicts import write_verdicts
+    from .review.schema import STORE
+    from .review.store import ReviewStore
+    from .review.verdicts import write_verdicts
 
     store = ReviewStore(folder / STORE)
     counts = write_verdicts(store, out)
@@ -122,14 +124,14 @@ def agreement(
 ) -> None:
     """Measure how well annotators and reviewers agree: IoU, outlines, kappa, alpha, prevalence, time, drift.
 
-    Example: python -m annotation_tools agreement work --report agreement
+    Example: earthreason-annotation agreement work --report agreement
     """
     from tqdm import tqdm
 
-    from annotation_tools.quality.agreement import measure_quality
-    from annotation_tools.quality.report import print_quality, write_quality
-    from annotation_tools.review.schema import STORE
-    from annotation_tools.review.store import ReviewStore
+    from .quality.agreement import measure_quality
+    from .quality.report import print_quality, write_quality
+    from .review.schema import STORE
+    from .review.store import ReviewStore
 
     workspace = Workspace.open(work)
     verdicts = None if reviews is None else list(ReviewStore(reviews / STORE).verdicts())
@@ -158,14 +160,14 @@ def adjudicate(
 ) -> None:
     """Merge several masks of an image into one, and queue images for a third person.
 
-    Example: python -m annotation_tools adjudicate work --min-iou 0.8
+    Example: earthreason-annotation adjudicate work --min-iou 0.8
     """
     from tqdm import tqdm
 
-    from annotation_tools.gold import without_gold
-    from annotation_tools.quality.adjudicate import Rules
-    from annotation_tools.quality.adjudicate import adjudicate as settle
-    from annotation_tools.rulings import apply_rulings, usable_drawings
+    from .gold import without_gold
+    from .quality.adjudicate import Rules
+    from .quality.adjudicate import adjudicate as settle
+    from .rulings import apply_rulings, usable_drawings
 
     workspace = Workspace.open(work)
     everything = workspace.drawings()
@@ -198,7 +200,7 @@ def adjudicate(
     if len(waiting) > _LISTED:
         console.print(f"  ... and {len(waiting) - _LISTED} more")
     if waiting:
-        console.print(f"next: python -m annotation_tools masks start {work} --queue --overlap 1", soft_wrap=True)
+        console.print(f"next: earthreason-annotation masks start {work} --queue --overlap 1", soft_wrap=True)
 
 
 @app.command()
@@ -215,12 +217,12 @@ def dashboard(
 ) -> None:
     """Show how far a project is: drawn, waiting, reviewed, agreement, pace, cost, deadlines and gold tasks by person.
 
-    Example: python -m annotation_tools dashboard work --reviews review --rate 25 --out dashboard
+    Example: earthreason-annotation dashboard work --reviews review --rate 25 --out dashboard
     """
-    from annotation_tools.quality.dashboard import summarise
-    from annotation_tools.quality.dashboard_page import print_dashboard, write_dashboard
-    from annotation_tools.review.schema import STORE
-    from annotation_tools.review.store import ReviewStore
+    from .quality.dashboard import summarise
+    from .quality.dashboard_page import print_dashboard, write_dashboard
+    from .review.schema import STORE
+    from .review.store import ReviewStore
 
     workspace = Workspace.open(work)
     store = None if reviews is None else ReviewStore(reviews / STORE)
@@ -233,5 +235,5 @@ def dashboard(
 
 
 def run() -> None:
-    """Entry point of `python -m annotation_tools`."""
+    """Entry point of `earthreason-annotation`."""
     guard(app)

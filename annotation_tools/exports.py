@@ -8,16 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.formats.labelstudio import UNNAMED, task_of_drawing
-from annotation_tools.formats.writers.cvat import write_cvat
-from annotation_tools.formats.writers.geojson import write_geojson
-from annotation_tools.formats.writers.labelme import document_of_drawings
-from annotation_tools.images import suffix_of_content
-from annotation_tools.release import AgreedSamples, several_targets
-from annotation_tools.reviewed import ReviewedSamples, ReviewOutcome
-from annotation_tools.rulings import all_returns
-from annotation_tools.workspace import Consensus, Workspace
 from earthreason.data import exports as core
 from earthreason.data.pictures import untagged
 from earthreason.errors import EarthReasonError, UnknownNameError
@@ -25,6 +15,17 @@ from earthreason.files import atomic_path, refuse_taken, write_json, write_text
 from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import decode_rle
 from earthreason.questions.settlement import LeftOut, left_out
+
+from .drawing import Drawing
+from .formats.labelstudio import UNNAMED, task_of_drawing
+from .formats.writers.cvat import write_cvat
+from .formats.writers.geojson import write_geojson
+from .formats.writers.labelme import document_of_drawings
+from .images import suffix_of_content
+from .release import AgreedSamples, several_targets
+from .reviewed import ReviewedSamples, ReviewOutcome
+from .rulings import all_returns
+from .workspace import Consensus, Workspace
 
 Write = Callable[[Workspace, dict[str, Drawing], Path], None]
 

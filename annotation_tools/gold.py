@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TypeVar
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.errors import DrawingError
-from annotation_tools.lines import read_rows, write_rows
-from annotation_tools.workspace import Workspace, fault_of
+from .drawing import Drawing
+from .errors import DrawingError
+from .lines import read_rows, write_rows
+from .workspace import Workspace, fault_of
 
 GOLD = "gold.jsonl"
 """File of a workspace with the gold masks, as rows of `Drawing`."""

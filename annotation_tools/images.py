@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from annotation_tools.sizes import checked_size
 from earthreason.data.pictures import open_picture, png_bytes, rgb_content
 from earthreason.errors import DataFormatError
 from earthreason.geo.bands import stretch as stretch
 from earthreason.geo.drivers import HEAD_BYTES, driver_of_head
 from earthreason.geo.looks import shown_bands
 from earthreason.geo.resolution import pixel_size as pixel_size
+
+from .sizes import checked_size
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".jp2", ".j2k", ".webp", ".bmp")
 UNREAD_SUFFIXES = (".gif", ".avif", ".heic", ".heif", ".jxl", ".psd", ".ecw", ".sid", ".vrt", ".dng", ".svg")

@@ -10,15 +10,6 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from annotation_tools.drawing import Drawing, draw
-from annotation_tools.errors import DrawingError
-from annotation_tools.formats import vectors
-from annotation_tools.formats.assembly import Reading
-from annotation_tools.formats.base import AS_STATED, ReadOptions
-from annotation_tools.formats.registry import read_masks
-from annotation_tools.gold import write_gold
-from annotation_tools.images import SUFFIXES, UNREAD_SUFFIXES, read_picture
-from annotation_tools.workspace import AnnotationTask, Workspace, fault_of, is_workspace
 from earthreason.data.configs import CONFIGS
 from earthreason.data.exports import file_stem, suffix_of
 from earthreason.data.pictures import mask_of
@@ -29,6 +20,16 @@ from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonEr
 from earthreason.files import visible_files
 from earthreason.masks.rle import encode_mask
 from earthreason.types import OPTIONAL_FACTS
+
+from .drawing import Drawing, draw
+from .errors import DrawingError
+from .formats import vectors
+from .formats.assembly import Reading
+from .formats.base import AS_STATED, ReadOptions
+from .formats.registry import read_masks
+from .gold import write_gold
+from .images import SUFFIXES, UNREAD_SUFFIXES, read_picture
+from .workspace import AnnotationTask, Workspace, fault_of, is_workspace
 
 _OF_ANNOTATIONS = (".json", ".xml", ".csv", ".zip", *vectors.SUFFIXES)
 _OF_MASKS = re.compile(r"(.+[_-])?masks?|labels?|SegmentationClass|SegmentationObject", re.IGNORECASE)

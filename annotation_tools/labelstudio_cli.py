@@ -1,4 +1,4 @@
-"""The commands of `python -m annotation_tools masks` that work with Label Studio: install, start, collect."""
+"""The commands of `earthreason-annotation masks` that work with Label Studio: install, start, collect."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from annotation_tools.hosts import remote_hint
-from annotation_tools.workspace import Workspace
 from earthreason.cli.app import stderr, stdout
 from earthreason.errors import EarthReasonError
 
+from .hosts import remote_hint
+from .workspace import Workspace
+
 if TYPE_CHECKING:
-    from annotation_tools.labelstudio.client import LabelStudioClient
-    from annotation_tools.labelstudio.collect import Collected
+    from .labelstudio.client import LabelStudioClient
+    from .labelstudio.collect import Collected
 
 WorkArgument = Annotated[Path, typer.Argument(metavar="WORK", help="Folder of the annotation project.")]
 UrlOption = Annotated[
@@ -36,9 +37,9 @@ RepairOption = Annotated[
 def install() -> None:
     """Install Label Studio into its own environment; `start` also does this on first use.
 
-    Example: python -m annotation_tools masks install
+    Example: earthreason-annotation masks install
     """
-    from annotation_tools.labelstudio.environment import ensure_program
+    from .labelstudio.environment import ensure_program
 
     stdout().print(f"{ensure_program()}", soft_wrap=True)
 
@@ -90,13 +91,13 @@ def start(
 
     A project that is there already gets new tasks, and changed categories, texts, pre-annotations and --overlap.
 
-    Example: python -m annotation_tools masks start work --category runway --category bridge
+    Example: earthreason-annotation masks start work --category runway --category bridge
     """
     from tqdm import tqdm
 
-    from annotation_tools.assist.connect import check_address, connect_assist, settings_for
-    from annotation_tools.labelstudio.project import LOCAL, Wishes, push_project
-    from annotation_tools.rulings import current_consensus
+    from .assist.connect import check_address, connect_assist, settings_for
+    from .labelstudio.project import LOCAL, Wishes, push_project
+    from .rulings import current_consensus
 
     workspace = Workspace.open(work)
     only = None
@@ -131,7 +132,7 @@ def start(
         if url is None and (hint := remote_hint(host)):
             console.print(hint, soft_wrap=True, markup=False)
         if login is None:
-            console.print(f"afterwards: python -m annotation_tools masks collect {work} --url {url}", soft_wrap=True)
+            console.print(f"afterwards: earthreason-annotation masks collect {work} --url {url}", soft_wrap=True)
             return
         console.print(f"sign in as {login}; Ctrl-C collects the drawings and stops", soft_wrap=True, markup=False)
         _until_interrupted()
@@ -158,9 +159,9 @@ def _server(
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[LabelStudioClient, str | None]]:
     """Connect to the team's server, or to a local one that runs until the block ends; yield client and login."""
-    from annotation_tools.labelstudio.client import LabelStudioClient
-    from annotation_tools.labelstudio.environment import ensure_program, installed_program
-    from annotation_tools.labelstudio.server import local_server
+    from .labelstudio.client import LabelStudioClient
+    from .labelstudio.environment import ensure_program, installed_program
+    from .labelstudio.server import local_server
 
     if url is not None:
         if token is None:
@@ -191,12 +192,12 @@ def collect(
 ) -> None:
     """Fetch drawings. Unreadable ones are listed and the command exits with 2; all others are stored.
 
-    Example: python -m annotation_tools masks collect work
+    Example: earthreason-annotation masks collect work
     """
-    from annotation_tools.labelstudio.client import LabelStudioClient
-    from annotation_tools.labelstudio.collect import known_server
-    from annotation_tools.labelstudio.project import LOCAL
-    from annotation_tools.labelstudio.server import login_of
+    from .labelstudio.client import LabelStudioClient
+    from .labelstudio.collect import known_server
+    from .labelstudio.project import LOCAL
+    from .labelstudio.server import login_of
 
     workspace = Workspace.open(work)
     known = known_server(workspace, url and url.rstrip("/"))
@@ -214,8 +215,8 @@ def collect(
 def _collect(
     client: LabelStudioClient, workspace: Workspace, server: str, repair: bool = False, withdraw: bool = False
 ) -> None:
-    from annotation_tools.formats.base import ReadOptions
-    from annotation_tools.labelstudio.collect import CollectError, collect_drawings
+    from .formats.base import ReadOptions
+    from .labelstudio.collect import CollectError, collect_drawings
 
     try:
         _print_collected(

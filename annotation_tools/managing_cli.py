@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from annotation_tools import masks_cli
-from annotation_tools.workspace import Workspace
 from earthreason.cli.app import stdout
 from earthreason.errors import EarthReasonError
+
+from . import masks_cli
+from .workspace import Workspace
 
 _LISTED = 10
 
@@ -35,11 +36,11 @@ def assign(
 ) -> None:
     """Assign tasks to people, take tasks back, or show who has what.
 
-    Example: python -m annotation_tools masks assign work --to ana --to ben --per-image 2 --due 2026-12-15
+    Example: earthreason-annotation masks assign work --to ana --to ben --per-image 2 --due 2026-12-15
     """
     from rich.table import Column, Table
 
-    from annotation_tools import assignments
+    from . import assignments
 
     workspace, console = Workspace.open(work), stdout()
     if not people and (count is not None or due is not None or per_image != 1):
@@ -79,10 +80,10 @@ def return_(
 ) -> None:
     """Send masks that reviewers rejected as wrong back to be drawn again, with the reviewers' notes.
 
-    Example: python -m annotation_tools masks return work --reviews review
+    Example: earthreason-annotation masks return work --reviews review
     """
-    from annotation_tools.review.returns import rejected_masks
-    from annotation_tools.rulings import add_returns
+    from .review.returns import rejected_masks
+    from .rulings import add_returns
 
     workspace, console = Workspace.open(work), stdout()
     found = rejected_masks(workspace, reviews)
@@ -101,4 +102,4 @@ def return_(
             more = ", ..." if len(names) > _LISTED else ""
             console.print(f"{why}: {', '.join(names[:_LISTED])}{more}", soft_wrap=True, markup=False)
     if new:
-        console.print(f"next: python -m annotation_tools masks start {work}", soft_wrap=True)
+        console.print(f"next: earthreason-annotation masks start {work}", soft_wrap=True)

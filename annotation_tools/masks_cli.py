@@ -1,4 +1,4 @@
-"""`python -m annotation_tools masks ...`: import, prelabel, start, collect, export."""
+"""`earthreason-annotation masks ...`: import, prelabel, start, collect, export."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from annotation_tools import assist_cli, labelstudio_cli
-from annotation_tools.labelstudio_cli import RepairOption
-from annotation_tools.labelstudio_cli import WorkArgument as WorkArgument  # for the other commands
-from annotation_tools.workspace import Workspace
 from earthreason.cli.app import stdout
 from earthreason.errors import EarthReasonError
+
+from . import assist_cli, labelstudio_cli
+from .labelstudio_cli import RepairOption
+from .labelstudio_cli import WorkArgument as WorkArgument  # for the other commands
+from .workspace import Workspace
 
 app = typer.Typer(help="Draw masks with Label Studio, or import them.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -92,14 +93,15 @@ def import_(
 ) -> None:
     """Import pictures and masks into an annotation project. If any input is invalid, nothing is imported.
 
-    Example: python -m annotation_tools masks import work scenes/ --masks polygons.geojson
+    Example: earthreason-annotation masks import work scenes/ --masks polygons.geojson
     """
     from tqdm import tqdm
 
-    from annotation_tools.formats.base import ReadOptions
-    from annotation_tools.imports import ImportOptions, import_all
     from earthreason.data.schema import SPLIT_ALIASES, SPLITS
     from earthreason.errors import UnknownNameError
+
+    from .formats.base import ReadOptions
+    from .imports import ImportOptions, import_all
 
     if source is None and not masks:
         raise EarthReasonError("nothing to import; specify SRC, --masks, or both")
@@ -178,11 +180,12 @@ def export(
 ) -> None:
     """Export the settled masks and their annotators. The folder appears only when it is complete.
 
-    Example: python -m annotation_tools masks export work --format release --out released --reviews review
+    Example: earthreason-annotation masks export work --format release --out released --reviews review
     """
-    from annotation_tools.exports import export_workspace
-    from annotation_tools.review.verdicts import review_outcome
     from earthreason.cli.questions import print_left_out
+
+    from .exports import export_workspace
+    from .review.verdicts import review_outcome
 
     outcome = None if reviews is None else review_outcome(reviews)
     written = export_workspace(Workspace.open(work), form, out, annotator, outcome, only_reviewed)

@@ -10,15 +10,16 @@ from itertools import groupby
 import numpy as np
 from PIL import Image
 
-from annotation_tools.assist.models import QUESTION_BLIND
-from annotation_tools.assist.subjects import question_of
-from annotation_tools.drawing import Drawing
-from annotation_tools.uncertainty import Comparison, add_comparisons, comparisons, disagreement
-from annotation_tools.workspace import AnnotationTask, Workspace
 from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import encode_mask
 from earthreason.predictions.predict import predict_samples
 from earthreason.types import Prediction, Predictor, Sample
+
+from .assist.models import QUESTION_BLIND
+from .assist.subjects import question_of
+from .drawing import Drawing
+from .uncertainty import Comparison, add_comparisons, comparisons, disagreement
+from .workspace import AnnotationTask, Workspace
 
 KEPT_EVERY = 20.0
 """Seconds between saves, so that a killed run loses no more predictions."""

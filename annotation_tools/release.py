@@ -9,16 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.gold import gold, without_gold
-from annotation_tools.rulings import apply_rulings, returned_comments
-from annotation_tools.workspace import AnnotationTask, Consensus, Workspace
 from earthreason.data.pictures import rgb_content
 from earthreason.data.schema import SPLITS, Record
 from earthreason.errors import EarthReasonError
 from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import decode_rle
 from earthreason.types import RLE
+
+from .drawing import Drawing
+from .gold import gold, without_gold
+from .rulings import apply_rulings, returned_comments
+from .workspace import AnnotationTask, Consensus, Workspace
 
 
 class AgreedSamples:

@@ -14,11 +14,12 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.gold import without_gold
-from annotation_tools.lines import append_lines, read_rows, row_line
-from annotation_tools.workspace import Consensus, Workspace, fingerprints
 from earthreason.errors import DataFormatError
+
+from .drawing import Drawing
+from .gold import without_gold
+from .lines import append_lines, read_rows, row_line
+from .workspace import Consensus, Workspace, fingerprints
 
 RULINGS, RETURNED = "rulings.jsonl", "returned.jsonl"
 CHOICES = ("drawing", "merged", "empty", "again", "withdraw")

@@ -1,4 +1,4 @@
-"""`python -m annotation_tools settle`."""
+"""`earthreason-annotation settle`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from annotation_tools import masks_cli
-from annotation_tools.hosts import local_url, remote_hint
-from annotation_tools.workspace import Workspace
 from earthreason.cli.app import stdout
 from earthreason.errors import EarthReasonError, UnknownNameError
+
+from . import masks_cli
+from .hosts import local_url, remote_hint
+from .workspace import Workspace
 
 
 def settle(
@@ -26,13 +27,14 @@ def settle(
 ) -> None:
     """Settle drawings that differ, side by side in the browser. Every ruling is saved immediately.
 
-    Example: python -m annotation_tools settle work
+    Example: earthreason-annotation settle work
     """
-    from annotation_tools.quality.adjudicate import METHODS, Rules
-    from annotation_tools.review.serve import serve_app
-    from annotation_tools.settle.app import create_app
-    from annotation_tools.settle.queue import SettleQueue
     from earthreason.cli.ports import check_free
+
+    from .quality.adjudicate import METHODS, Rules
+    from .review.serve import serve_app
+    from .settle.app import create_app
+    from .settle.queue import SettleQueue
 
     if method not in METHODS:
         raise UnknownNameError("--method", method, METHODS)

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.lines import read_rows, write_rows
-from annotation_tools.quality.masks import mask_iou
-from annotation_tools.workspace import Workspace
 from earthreason.errors import EarthReasonError
+
+from .drawing import Drawing
+from .lines import read_rows, write_rows
+from .quality.masks import mask_iou
+from .workspace import Workspace
 
 UNCERTAINTY = "uncertainty.jsonl"
 

@@ -19,13 +19,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.errors import DrawingError
-from annotation_tools.images import same_pixels
-from annotation_tools.lines import append_lines, read_rows, row_line, write_rows
-from annotation_tools.servers import Server, people_of, read_servers, update_server, write_server
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import file_stamp
+
+from .drawing import Drawing
+from .errors import DrawingError
+from .images import same_pixels
+from .lines import append_lines, read_rows, row_line, write_rows
+from .servers import Server, people_of, read_servers, update_server, write_server
 
 TASKS, DRAWINGS, PRELABELS, CONSENSUS = "tasks.jsonl", "drawings.jsonl", "prelabels.jsonl", "consensus.jsonl"
 CATEGORIES = "categories.json"

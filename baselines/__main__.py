@@ -1,5 +1,5 @@
-"""Entry point of `python -m baselines`."""
+"""Entry point of `earthreason-baselines`."""
 
-from baselines.cli import run
+from .cli import run
 
 run()

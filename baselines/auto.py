@@ -9,11 +9,11 @@ from typing import Any
 
 from transformers import AutoConfig, AutoModel, AutoProcessor
 
-from baselines.common.predictor import MaskPredictor
-from baselines.lisa.predictor import LisaPredictor
-from baselines.pixellm.predictor import PixelLMPredictor
-from baselines.psalm.predictor import PsalmPredictor
-from baselines.segearth_r1.predictor import SegEarthR1Predictor
+from .common.predictor import MaskPredictor
+from .lisa.predictor import LisaPredictor
+from .pixellm.predictor import PixelLMPredictor
+from .psalm.predictor import PsalmPredictor
+from .segearth_r1.predictor import SegEarthR1Predictor
 
 PREDICTORS: tuple[type[MaskPredictor[Any]], ...] = (
     SegEarthR1Predictor,

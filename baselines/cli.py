@@ -1,4 +1,4 @@
-"""`python -m baselines`: run the reference models."""
+"""`earthreason-baselines`: run the reference models."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import Annotated
 
 import typer
 
-from baselines.checkpoints import shipped_checkpoints
-from baselines.cli_options import CHECKPOINT_HELP, SHIPPED, DtypeOption, TaskOption, ThresholdOption
-from baselines.cli_weights import assemble, convert
-from baselines.compare.commands import compare, tune
-from baselines.exporting.command import export, pull, push
-from baselines.registry import (
+from earthreason.cli.app import guard, make_app, stdout
+from earthreason.cli.options import CONFIG_HELP, DataDirOption
+
+from .checkpoints import shipped_checkpoints
+from .cli_options import CHECKPOINT_HELP, SHIPPED, DtypeOption, TaskOption, ThresholdOption
+from .cli_weights import assemble, convert
+from .compare.commands import compare, tune
+from .exporting.command import export, pull, push
+from .registry import (
     MODELS,
     PredictorOptions,
     check_learner,
     models_with_option,
     trainable_models,
 )
-from baselines.segment_cli import segment
-from baselines.serve.command import serve
-from earthreason.cli.app import guard, make_app, stdout
-from earthreason.cli.options import CONFIG_HELP, DataDirOption
+from .segment_cli import segment
+from .serve.command import serve
 
-app = make_app("python -m baselines", "Reference models for geospatial pixel reasoning.")
+app = make_app("earthreason-baselines", "Reference models for geospatial pixel reasoning.")
 
 _TRAINABLE = ", ".join(trainable_models())
 
@@ -113,9 +114,9 @@ def predict(
 ) -> None:
     """Predict a split with a model and write a predictions file.
 
-    Example: python -m baselines predict --model saliency --config sample --split test --out preds.json
+    Example: earthreason-baselines predict --model saliency --config sample --split test --out preds.json
     """
-    from baselines.common.run import predict_split
+    from .common.run import predict_split
 
     options = PredictorOptions(
         checkpoint,
@@ -144,7 +145,10 @@ app.command()(segment)
 @app.command()
 def train(
     model: Annotated[str, typer.Argument(help=f"Model to train: {_TRAINABLE}.")],
-    config: Annotated[Path, typer.Option("--config", help="YAML configuration; see the presets in configs/.")],
+    config: Annotated[
+        Path,
+        typer.Option("--config", help="YAML file, or a shipped one such as segearth_r1/tiny."),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; an unfinished run is resumed.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Settings to override, such as optim.steps=10.")
@@ -152,17 +156,17 @@ def train(
 ) -> None:
     """Train a model on one process or several (torchrun, `accelerate launch`). A stopped run can be resumed exactly.
 
-    Example: python -m baselines train segearth_r1 --config configs/segearth_r1/tiny.yaml --out runs/a optim.minutes=9
+    Example: earthreason-baselines train segearth_r1 --config segearth_r1/tiny --out runs/a optim.minutes=9
     """
-    from baselines.training.config import load_config
+    from .training.config import load_config
 
     check_learner(model)
     settings = load_config(config, [*(overrides or []), f"model.name={model}"])
     stdout().print_json(settings.model_dump_json())
-    from baselines.training.loop import train as run_training
+    from .training.loop import train as run_training
 
     final = run_training(settings, out)
-    command = f"python -m baselines predict --model {model} --checkpoint {final}"
+    command = f"earthreason-baselines predict --model {model} --checkpoint {final}"
     stdout().print(f"model: {final}\npredict: {command}", soft_wrap=True)
 
 
@@ -207,11 +211,11 @@ def ship(
 ) -> None:
     """Write a small checkpoint to publish: reduced weights, every setting, and a model card. At most 15 MB.
 
-    Example: python -m baselines ship runs/tiny --scores sample.json --out tiny
+    Example: earthreason-baselines ship runs/tiny --scores sample.json --out tiny
 
-    Example: python -m baselines ship runs/tiny --scores sample.json --out baselines/checkpoints/tiny --register
+    Example: earthreason-baselines ship runs/tiny --scores sample.json --out baselines/checkpoints/tiny --register
     """
-    from baselines.shipping.checkpoint import ship_checkpoint
+    from .shipping.checkpoint import ship_checkpoint
 
     size = ship_checkpoint(
         run, out, scores or [], data_dir=data_dir, data_command=data_command, dtype=dtype.value, register=register
@@ -226,12 +230,12 @@ def fetch(
 ) -> None:
     """Copy a checkpoint of this package to a folder, after comparing its files with their SHA-256.
 
-    Example: python -m baselines fetch tiny --out tiny
+    Example: earthreason-baselines fetch tiny --out tiny
     """
-    from baselines.checkpoints import fetch_checkpoint
+    from .checkpoints import fetch_checkpoint
 
     fetched = fetch_checkpoint(name, out)
-    command = f"python -m baselines predict --model {fetched.model} --checkpoint {out} --out preds.json"
+    command = f"earthreason-baselines predict --model {fetched.model} --checkpoint {out} --out preds.json"
     stdout().print(f"{name}: {fetched.summary}\nfolder: {out}\npredict: {command}", soft_wrap=True, markup=False)
 
 
@@ -239,7 +243,7 @@ def fetch(
 def models() -> None:
     """List the models and the trained checkpoints of this package.
 
-    Example: python -m baselines models
+    Example: earthreason-baselines models
     """
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""Options that commands of `python -m baselines` share."""
+"""Options that commands of `earthreason-baselines` share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from baselines.checkpoints import shipped_checkpoints
-from baselines.cli_weights import TaskName
 from earthreason.errors import DataFormatError
+
+from .checkpoints import shipped_checkpoints
+from .cli_weights import TaskName
 
 
 def shipped_names() -> str:

@@ -1,4 +1,4 @@
-"""`python -m baselines convert` and `assemble`: make checkpoints of this package from other weights."""
+"""`earthreason-baselines convert` and `assemble`: make checkpoints of this package from other weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
-from baselines.registry import (
+from earthreason.cli.app import stdout
+from earthreason.errors import UnknownNameError
+
+from .registry import (
     AssemblyOptions,
     ConversionOptions,
     assemble_checkpoint,
@@ -19,8 +22,6 @@ from baselines.registry import (
     models_with_option,
     task_named,
 )
-from earthreason.cli.app import stdout
-from earthreason.errors import UnknownNameError
 
 _CONVERTIBLE = ", ".join(convertible_models())
 
@@ -75,10 +76,10 @@ def convert(
 ) -> None:
     """Convert published weights into a checkpoint for `predict`, `segment` and `train`.
 
-    Example: python -m baselines convert segearth_r1 SegEarth-R1-EarthReason/ segearth_r1/
+    Example: earthreason-baselines convert segearth_r1 SegEarth-R1-EarthReason/ segearth_r1/
     """
-    from baselines.common.devices import DTYPES
-    from baselines.common.resolution import parse_range
+    from .common.devices import DTYPES
+    from .common.resolution import parse_range
 
     check_converter(model)
     if dtype not in DTYPES:
@@ -119,9 +120,9 @@ def assemble(
 ) -> None:
     """Build a model from pretrained parts, to train as in its paper. What starts new is printed.
 
-    Example: python -m baselines assemble lisa --llm llava/ --clip openai/clip-vit-large-patch14 --sam sam/ --out start
+    Example: earthreason-baselines assemble lisa --llm llava/ --clip openai/clip-vit-large-patch14 --sam sam/ --out lisa
     """
-    from baselines.common.devices import DTYPES
+    from .common.devices import DTYPES
 
     if dtype not in DTYPES:
         raise UnknownNameError("dtype", dtype, DTYPES)

@@ -16,11 +16,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import baselines
-from baselines.checkpoints import find_shipped
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import refuse_taken, write_json
 from earthreason.types import Predictor, Sample
+
+from .checkpoints import find_shipped
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class PredictorOptions:
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """Settings of `python -m baselines convert`. Each converter uses those that apply to it.
+    """Settings of `earthreason-baselines convert`. Each converter uses those that apply to it.
 
     Attributes:
         source: published checkpoint.
@@ -88,7 +88,7 @@ class ConversionOptions:
 
 @dataclass(frozen=True)
 class AssemblyOptions:
-    """Settings of `python -m baselines assemble`. Each model takes the parts that its entry names.
+    """Settings of `earthreason-baselines assemble`. Each model takes the parts that its entry names.
 
     Attributes:
         target: folder to write.
@@ -190,7 +190,7 @@ class ModelRegistry(Mapping[str, ModelEntry]):
         return len(self._scan())
 
 
-MODELS = ModelRegistry(baselines)
+MODELS = ModelRegistry(import_module(str(__package__)))
 register = MODELS.register
 
 

@@ -1,4 +1,4 @@
-"""`python -m baselines segment`: answer questions about a scene of any size."""
+"""`earthreason-baselines segment`: answer questions about a scene of any size."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from baselines.cli_options import CHECKPOINT_HELP, DtypeOption, TaskOption, ThresholdOption
 from earthreason.cli.app import report_json, stdout
 from earthreason.errors import EarthReasonError
 from earthreason.files import read_text, refuse_folder
+
+from .cli_options import CHECKPOINT_HELP, DtypeOption, TaskOption, ThresholdOption
 
 if TYPE_CHECKING:
     from earthreason.geo.answers import SceneAnswer, SceneAnswers
@@ -115,17 +116,18 @@ def segment(
 ) -> None:
     """Answer questions about a scene of any size. A stopped run goes on when it is started again.
 
-    Example: python -m baselines segment harbour.jpg "where could a ship tie up?" --checkpoint tiny --out overlay.png
+    Example: earthreason-baselines segment harbour.jpg "where could a ship tie up?" --checkpoint tiny --out overlay.png
 
-    Example: python -m baselines segment scene.tif "what burns first?" --checkpoint DIR --out answer.gpkg --mask m.tif
+    Example: earthreason-baselines segment scene.tif "what burns first?" --checkpoint DIR --out answer.gpkg --mask m.tif
     """
-    from baselines.segment_models import load_model
-    from baselines.segment_outputs import Outputs, write_outputs
     from earthreason.geo.bands import Stretch, parse_bands
     from earthreason.geo.layers import layer_of
     from earthreason.geo.planning import Settings, check_questions, make_plan
     from earthreason.geo.predictor import GeoPredictor
     from earthreason.geo.reading import open_scene
+
+    from .segment_models import load_model
+    from .segment_outputs import Outputs, write_outputs
 
     asked = check_questions([*(questions or []), *_read_questions(questions_file)])
     outputs = Outputs(tuple(out or ()), mask, probability)
@@ -185,8 +187,9 @@ def _stopped_runs_go_on(work: Path | None) -> Iterator[None]:
 
 def _count_regions(answers: SceneAnswers, min_area: float) -> AnswerLayer | None:
     """Return the regions of answers of moderate size about a placed scene, to tell their number and area."""
-    from baselines.segment_outputs import MOST_DRAWN
     from earthreason.geo.layers import layer_of
+
+    from .segment_outputs import MOST_DRAWN
 
     if not _is_placed(answers.grid) or answers.grid.width * answers.grid.height > MOST_DRAWN:
         return None
@@ -204,7 +207,7 @@ def _is_placed(grid: GeoGrid) -> bool:
 def _options(
     checkpoint: str | None, device: str, dtype: str, batch_size: int, threshold: float | None, task: Any
 ) -> Any:
-    from baselines.registry import PredictorOptions
+    from .registry import PredictorOptions
 
     return PredictorOptions(
         checkpoint=checkpoint,
@@ -294,7 +297,7 @@ def _lines(answers: SceneAnswers, layer: AnswerLayer | None, written: Written, l
 
 def _mean_score(answer: SceneAnswer, regions: Sequence[Region]) -> float | None:
     """Return the mean probability of the marked pixels: from all regions, else, if some were left out, from pixels."""
-    from baselines.segment_outputs import mean_probability
+    from .segment_outputs import mean_probability
 
     pixels = sum(region.pixels for region in regions)
     if not pixels or pixels != answer.marked:

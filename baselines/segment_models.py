@@ -1,13 +1,14 @@
-"""Choose and load the model of `python -m baselines segment`."""
+"""Choose and load the model of `earthreason-baselines segment`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from baselines.registry import MODELS, PredictorOptions, build_predictor, check_model
 from earthreason.errors import EarthReasonError
 from earthreason.types import Predictor
+
+from .registry import MODELS, PredictorOptions, build_predictor, check_model
 
 DEFAULT = "segearth_r1"
 _PREFIX = "earthreason_"
@@ -33,7 +34,7 @@ def model_of(checkpoint: str | Path) -> str:
     Raises:
         EarthReasonError: the checkpoint is missing.
     """
-    from baselines.common.predictor import find_config
+    from .common.predictor import find_config
 
     try:
         kind = json.loads(find_config(checkpoint).read_text(encoding="utf-8")).get("model_type")

@@ -3,7 +3,7 @@
     python benchmarks/board_scale.py --rows 100 1000 10000
 
 For each number of rows it fills a new SQLite file (or the empty database of --url, one number only), starts
-`python -m leaderboard web` on it and asks over HTTP. The rows are results of real scoring whose figures are shifted;
+`earthreason-leaderboard web` on it and asks over HTTP. The rows are results of real scoring whose figures are shifted;
 a sample of them passes the checks for results. Flood and visitor have two addresses of this machine. Ratios and
 processor times say more than seconds on a busy machine.
 """
@@ -109,7 +109,7 @@ def percentiles(values: list[float]) -> str:
 
 
 class Server:
-    """`python -m leaderboard web` on a free port, with what it takes of memory and processor."""
+    """`earthreason-leaderboard web` on a free port, with what it takes of memory and processor."""
 
     def __init__(self, url: str, log: Path, port: int) -> None:
         self.port = port

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-PRESET = ROOT / "configs" / "segearth_r1" / "tiny.yaml"
+PRESET = ROOT / "baselines" / "configs" / "segearth_r1" / "tiny.yaml"
 WARM_UP = 3
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/leaderboard.py --submitters 50 --rate 200
 
-Starts `python -m leaderboard serve` on a new SQLite file (or the database of --url), publishes some rows, then sends
+Starts `earthreason-leaderboard serve` on a new SQLite file (or the database of --url), publishes some rows, then sends
 files of test size (1,928 masks of 1024 x 1024) simultaneously while readers request pages at a fixed rate. Latency is
 measured from when a request was due, so it includes waiting behind slow requests. Server and load generator share the
 cores of this machine; --cores limits them to some of these.

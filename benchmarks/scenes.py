@@ -1,4 +1,4 @@
-"""Time `python -m baselines segment` on GeoTIFFs of 1, 100 and 2,000 megapixels, with its peak memory.
+"""Time `earthreason-baselines segment` on GeoTIFFs of 1, 100 and 2,000 megapixels, with its peak memory.
 
     python benchmarks/scenes.py --folder /tmp/scenes
     python benchmarks/scenes.py --folder /tmp/scenes --megapixels 2000 --model colour    # without a network

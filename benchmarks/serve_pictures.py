@@ -27,7 +27,7 @@ _DESK, _PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 
 @contextmanager
 def serving(checkpoint: str, scenes: Path) -> Iterator[str]:
-    """Run `python -m baselines serve`; gives its address."""
+    """Run `earthreason-baselines serve`; gives its address."""
     command = [sys.executable, "-m", "baselines", "serve", "--checkpoint", checkpoint, "--scenes", str(scenes)]
     with subprocess.Popen(
         [*command, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from earthreason.metrics.evaluate import evaluate as evaluate
     from earthreason.metrics.result import Result as Result
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _LAZY = {
     "RegionAccumulator": "earthreason.metrics.accumulator",

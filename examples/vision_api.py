@@ -3,7 +3,7 @@
     OPENAI_API_KEY=... python examples/vision_api.py --model gpt-4o --n 20
     python examples/vision_api.py --model qwen2.5-vl --base-url http://localhost:8000/v1    # needs no key
 
-To turn the boxes into masks with SAM, use `python -m baselines predict --model vlm_sam --checkpoint SAM ...`.
+To turn the boxes into masks with SAM, use `earthreason-baselines predict --model vlm_sam --checkpoint SAM ...`.
 """
 
 import argparse

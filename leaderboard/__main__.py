@@ -1,5 +1,5 @@
-"""`python -m leaderboard`."""
+"""`earthreason-leaderboard`."""
 
-from leaderboard.cli import run
+from .cli import run
 
 run()

@@ -20,11 +20,12 @@ from sqlalchemy.orm import Session
 
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import private_path
-from leaderboard.availability import cause_of
-from leaderboard.database import Database
-from leaderboard.listing import reconcile
-from leaderboard.private_files import SUFFIXES
-from leaderboard.tables import LISTING, Base, BoardChange, Submission
+
+from .availability import cause_of
+from .database import Database
+from .listing import reconcile
+from .private_files import SUFFIXES
+from .tables import LISTING, Base, BoardChange, Submission
 
 FORMAT = "earthreason-leaderboard-backup/1"
 _NOT_KEPT = ("sign_ins", "links", "outgoing", BoardChange.__tablename__, *(table.__tablename__ for table in LISTING))

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from earthreason.errors import UnknownNameError
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from earthreason.metrics.scores import GIOU, HEADLINE, METRICS
-from leaderboard.records import ALL, TRAINING_TITLES, ResultRecord, ScoreEstimate, Subset
+
+from .records import ALL, TRAINING_TITLES, ResultRecord, ScoreEstimate, Subset
 
 COLUMNS = HEADLINE
 """Scores shown in the table if a subset has them; any other score is shown while the table is sorted by it."""

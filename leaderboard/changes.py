@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from leaderboard.tables import BoardChange, Version
+from .tables import BoardChange, Version
 
 _KEPT = 1000
 

@@ -1,4 +1,4 @@
-"""`python -m leaderboard`: serve and operate a board, and write the files that competition hosts take."""
+"""`earthreason-leaderboard`: serve and operate a board, and write the files that competition hosts take."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from earthreason.cli.app import guard, make_app, report_json, stderr, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.cli.ports import check_free, url_of
 from earthreason.errors import DataNotFoundError, EarthReasonError
-from leaderboard import people_cli, results_cli
-from leaderboard.engines import cli as engines_cli
-from leaderboard.settings import Settings, settings_from
+
+from . import people_cli, results_cli
+from .engines import cli as engines_cli
+from .settings import Settings, settings_from
 
 if TYPE_CHECKING:
-    from leaderboard.database import Database
+    from .database import Database
 
 app = make_app(
-    "python -m leaderboard",
+    "earthreason-leaderboard",
     "The EarthReason leaderboard. Settings come from the environment: EARTHREASON_BOARD_*, DATABASE_URL.",
 )
 tokens = typer.Typer(help="Manage the tokens of teams and administrators.", no_args_is_help=True)
@@ -46,8 +47,8 @@ def _settings() -> Settings:
 
 def _database() -> Database:
     """Open the board's database and bring its tables up to date."""
-    from leaderboard.database import Database
-    from leaderboard.private_files import write_privately
+    from .database import Database
+    from .private_files import write_privately
 
     write_privately()
     database = Database(_settings().database_url)
@@ -64,11 +65,11 @@ def serve(
 ) -> None:
     """Serve the pages and score submissions in separate processes. A process that ends is restarted.
 
-    Example: python -m leaderboard serve --port 8000
+    Example: earthreason-leaderboard serve --port 8000
     """
-    from leaderboard.logs import set_up_logs
-    from leaderboard.processes import close_to_others
-    from leaderboard.supervise import Supervisor
+    from .logs import set_up_logs
+    from .processes import close_to_others
+    from .supervise import Supervisor
 
     close_to_others()
     check_free(host, port)
@@ -87,10 +88,11 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     import uvicorn
 
     from earthreason.web.connections import PatientWithFew, allow_connections
-    from leaderboard.logs import set_up_logs
-    from leaderboard.private_files import write_privately
-    from leaderboard.processes import close_to_others
-    from leaderboard.web.app import create_app
+
+    from .logs import set_up_logs
+    from .private_files import write_privately
+    from .processes import close_to_others
+    from .web.app import create_app
 
     close_to_others()
     write_privately()
@@ -115,11 +117,11 @@ def web(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
 @app.command()
 def worker() -> None:
     """Score submissions. Run as many workers as you like, on any machine that reaches the database."""
-    from leaderboard.database import Database
-    from leaderboard.logs import set_up_logs
-    from leaderboard.private_files import write_privately
-    from leaderboard.processes import close_to_others
-    from leaderboard.worker import Worker
+    from .database import Database
+    from .logs import set_up_logs
+    from .private_files import write_privately
+    from .processes import close_to_others
+    from .worker import Worker
 
     close_to_others()
     write_privately()
@@ -164,13 +166,14 @@ def add_split(
 ) -> None:
     """Add a split, or replace its ground truth or protocol, which scores every submission to the split again.
 
-    Example: python -m leaderboard split add --config sample --split test --open
+    Example: earthreason-leaderboard split add --config sample --split test --open
     """
     import re
 
     from earthreason.data.schema import short_split
     from earthreason.metrics.protocols import get_protocol
-    from leaderboard.splits import NAME_PATTERN, content_of, content_of_file, find_split, put_split
+
+    from .splits import NAME_PATTERN, content_of, content_of_file, find_split, put_split
 
     if protocol is not None:
         get_protocol(protocol)
@@ -200,7 +203,7 @@ def add_split(
 @splits.command("list")
 def list_all_splits(json_out: JsonOption = None) -> None:
     """List the splits with their sizes, and what a submission can tell of hidden labels."""
-    from leaderboard.splits import bits_of, list_splits
+    from .splits import bits_of, list_splits
 
     with _database().read() as session:
         rows = [
@@ -228,7 +231,7 @@ def close(
     key: SplitKey, reopen: Annotated[bool, typer.Option("--reopen", help="Accept submissions again.")] = False
 ) -> None:
     """Close a split to submissions, or reopen it with --reopen."""
-    from leaderboard.splits import close_split
+    from .splits import close_split
 
     with _database().write() as session:
         close_split(session, key, not reopen)
@@ -242,9 +245,9 @@ def create(
 ) -> None:
     """Create a token and print it once; only its hash is stored.
 
-    Example: python -m leaderboard token create "Earth Lab"
+    Example: earthreason-leaderboard token create "Earth Lab"
     """
-    from leaderboard.tokens import create_token
+    from .tokens import create_token
 
     if (team is None) != admin:
         raise EarthReasonError("give either a team name or --admin; an administrator has no team")
@@ -257,7 +260,7 @@ def create(
 @tokens.command("revoke")
 def revoke(number: Annotated[int, typer.Argument(help="Token number from `token list`.")]) -> None:
     """Revoke a token and the sign-ins made with it."""
-    from leaderboard.tokens import revoke_token
+    from .tokens import revoke_token
 
     with _database().write() as session:
         revoke_token(session, number)
@@ -271,7 +274,7 @@ def list_tokens(json_out: JsonOption = None) -> None:
 
     from sqlalchemy import select
 
-    from leaderboard.tables import Token
+    from .tables import Token
 
     with _database().read() as session:
         rows = [
@@ -296,8 +299,8 @@ def flag(
     ] = None,
 ) -> None:
     """Flag a row as doubtful. All readers see the flag and its reason."""
-    from leaderboard.submissions import set_flag
-    from leaderboard.tables import DELETED, Submission
+    from .submissions import set_flag
+    from .tables import DELETED, Submission
 
     with _database().write() as session:
         stored = session.get(Submission, submission)
@@ -311,10 +314,10 @@ def flag(
 def rescore(submissions: Annotated[list[str], typer.Argument(help="Submission IDs.")]) -> None:
     """Score submissions again, for example after a server failure.
 
-    Example: python -m leaderboard rescore 3q2-7wAAAAAAAAAAAAAAAA
+    Example: earthreason-leaderboard rescore 3q2-7wAAAAAAAAAAAAAAAA
     """
-    from leaderboard.jobs import queue_again
-    from leaderboard.tables import Submission
+    from .jobs import queue_again
+    from .tables import Submission
 
     with _database().write() as session:
         for submission in submissions:
@@ -326,7 +329,7 @@ def rescore(submissions: Annotated[list[str], typer.Argument(help="Submission ID
 @app.command()
 def backup(target: Annotated[Path, typer.Argument(help="File to write: .jsonl.gz.")]) -> None:
     """Back up the running board to one file, which contains hidden labels and token hashes."""
-    from leaderboard.backup import write_backup
+    from .backup import write_backup
 
     counts = write_backup(_database(), target)
     stdout().print(f"{target}: {', '.join(f'{name} {count}' for name, count in counts.items())}", soft_wrap=True)
@@ -335,7 +338,7 @@ def backup(target: Annotated[Path, typer.Argument(help="File to write: .jsonl.gz
 @app.command()
 def restore(source: Annotated[Path, typer.Argument(help="Backup to read, .jsonl.gz.")]) -> None:
     """Restore a backup into an empty database. This also moves a board between SQLite and PostgreSQL."""
-    from leaderboard.backup import restore_backup
+    from .backup import restore_backup
 
     if not source.is_file():
         raise DataNotFoundError(f"there is no backup {source}")
@@ -344,7 +347,7 @@ def restore(source: Annotated[Path, typer.Argument(help="Backup to read, .jsonl.
 
 
 def run() -> None:
-    """Entry point of `python -m leaderboard`."""
+    """Entry point of `earthreason-leaderboard`."""
     guard(app)
 
 

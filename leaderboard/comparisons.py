@@ -9,7 +9,8 @@ from earthreason.metrics.references import References
 from earthreason.metrics.result import Result
 from earthreason.metrics.scores import DICE, HEADLINE, Scored
 from earthreason.metrics.statistics import Interval
-from leaderboard.records import ALL, ResultRecord
+
+from .records import ALL, ResultRecord
 
 COMPARED = (*HEADLINE, DICE.name)
 RESAMPLES = 1000

@@ -20,10 +20,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
-from leaderboard.availability import Cause, cause_of, naming_the_cause
-from leaderboard.listing import bring_up_to_date, is_up_to_date
-from leaderboard.private_files import keep_private
-from leaderboard.tables import Base, Upload, Version
+
+from .availability import Cause, cause_of, naming_the_cause
+from .listing import bring_up_to_date, is_up_to_date
+from .private_files import keep_private
+from .tables import Base, Upload, Version
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "head"
@@ -119,7 +120,7 @@ class Database:
                 raise EarthReasonError(
                     f"a newer version of earthreason made this database ({current}); update earthreason"
                 )
-            config.attributes["connection"] = connection
+            config.attributes |= {"connection": connection, "metadata": Base.metadata}
             command.upgrade(config, revision)
             if revision == HEAD:
                 with Session(connection) as session:

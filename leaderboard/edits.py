@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from leaderboard.history import DELETED as DELETED_ACTION
-from leaderboard.history import EDITED, MADE_FINAL, differences, forget_words, note_change
-from leaderboard.records import Metadata
-from leaderboard.submissions import RefusedError, is_public
-from leaderboard.tables import (
+from .history import DELETED as DELETED_ACTION
+from .history import EDITED, MADE_FINAL, differences, forget_words, note_change
+from .records import Metadata
+from .submissions import RefusedError, is_public
+from .tables import (
     DELETED,
     FAILED,
     SCORED,
@@ -25,7 +25,7 @@ from leaderboard.tables import (
     Team,
     Upload,
 )
-from leaderboard.versions import count_change
+from .versions import count_change
 
 
 @dataclass(frozen=True)

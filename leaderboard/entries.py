@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from leaderboard.board import BoardEntry
-from leaderboard.hidden import hide_labels
-from leaderboard.records import ResultRecord, parse_result
-from leaderboard.tables import ScoredResult, Submission
+from .board import BoardEntry
+from .hidden import hide_labels
+from .records import ResultRecord, parse_result
+from .tables import ScoredResult, Submission
 
 
 def entry_of(submission: Submission, result: ScoredResult) -> BoardEntry:

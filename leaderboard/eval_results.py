@@ -8,7 +8,8 @@ import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from earthreason.metrics.scores import CIOU, GIOU
-from leaderboard.records import ALL, ResultRecord
+
+from .records import ALL, ResultRecord
 
 METRICS = (GIOU.name, CIOU.name)
 

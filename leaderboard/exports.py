@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.board import BoardQuery, BoardRow, digits, number_text
-from leaderboard.records import ALL
+from .board import BoardQuery, BoardRow, digits, number_text
+from .records import ALL
 
 _ENDS = ("", " low", " high")
 _FACTS = ("training", "backbone", "parameters_millions", "paper", "code", "checkpoint")

@@ -17,7 +17,8 @@ from earthreason.metrics.protocols import NATIVE, PROTOCOLS, Protocol, get_proto
 from earthreason.metrics.references import References
 from earthreason.metrics.scores import CIOU, GIOU, HEADLINE, N_ACC, OVERLAP, T_ACC, metrics_of
 from earthreason.metrics.statistics import MIN_IMAGES
-from leaderboard.records import ALL, ResultRecord, ScoreEstimate
+
+from .records import ALL, ResultRecord, ScoreEstimate
 
 DECIMALS = 2
 """Decimals of every figure, as a fraction: whole per cent."""

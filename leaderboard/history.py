@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from leaderboard.tables import Change, Split, Submission
+from .tables import Change, Split, Submission
 
 ORGANISERS = "organisers"
 SCORING = "scoring"

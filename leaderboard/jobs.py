@@ -11,11 +11,12 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL
-from leaderboard.history import SCORED_AGAIN, SCORING, differences, note_change
-from leaderboard.listing import unlist
-from leaderboard.outgoing import FAILED_EVENT, SCORED_EVENT, tell_team
-from leaderboard.settings import Settings
-from leaderboard.tables import (
+
+from .history import SCORED_AGAIN, SCORING, differences, note_change
+from .listing import unlist
+from .outgoing import FAILED_EVENT, SCORED_EVENT, tell_team
+from .settings import Settings
+from .tables import (
     DELETED,
     FAILED,
     PUBLIC,
@@ -27,7 +28,7 @@ from leaderboard.tables import (
     ScoredResult,
     Submission,
 )
-from leaderboard.versions import count_change
+from .versions import count_change
 
 ASK_AGAIN = "submit the same file again in ten minutes; the organisers can find the cause in the log"
 _SCORED_WITH = ("earthreason", "dataset_sha256", "main_protocol")

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from leaderboard.submissions import RefusedError
-from leaderboard.tables import INVITATION, Link
-from leaderboard.tokens import hash_secret
+from .submissions import RefusedError
+from .tables import INVITATION, Link
+from .tokens import hash_secret
 
 E_MAIL, FLOW, IDENTITY = "e-mail", "flow", "identity"
 """Kinds of links beside INVITATION: IDENTITY is for an OAuth account that has yet to name its team."""

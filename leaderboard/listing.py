@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from leaderboard.board import RowFacts, fold
-from leaderboard.changes import key_of_model, log_change
-from leaderboard.entries import public_metadata, shown_record
-from leaderboard.records import ALL
-from leaderboard.tables import (
+from .board import RowFacts, fold
+from .changes import key_of_model, log_change
+from .entries import public_metadata, shown_record
+from .records import ALL
+from .tables import (
     LISTING,
     NAME_LENGTH,
     PUBLIC,

@@ -9,9 +9,9 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 
-from leaderboard.members import check_email
-from leaderboard.outgoing import Message
-from leaderboard.settings import Settings
+from .members import check_email
+from .outgoing import Message
+from .settings import Settings
 
 TIMEOUT_SECONDS = 20.0
 

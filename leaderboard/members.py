@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from leaderboard.submissions import RefusedError
-from leaderboard.tables import Link, Member, SignIn, Team, Token
-from leaderboard.tokens import OWNER, Caller, check_name, check_team_name, find_team, withdraw_invitations
+from .submissions import RefusedError
+from .tables import Link, Member, SignIn, Team, Token
+from .tokens import OWNER, Caller, check_name, check_team_name, find_team, withdraw_invitations
 
 MAX_EMAIL = 254
 MOST_MEMBERS = 50

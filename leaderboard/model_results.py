@@ -9,11 +9,12 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from earthreason.metrics.scores import GIOU
-from leaderboard.board import BoardEntry
-from leaderboard.listing import fold_name
-from leaderboard.records import ALL
-from leaderboard.splits import main_protocols
-from leaderboard.tables import ListedColumn, ListedRow, ListedScore, ListedTable
+
+from .board import BoardEntry
+from .listing import fold_name
+from .records import ALL
+from .splits import main_protocols
+from .tables import ListedColumn, ListedRow, ListedScore, ListedTable
 
 MOST_RESULTS = 20
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 
-from leaderboard.availability import UnavailableError
-from leaderboard.database import Database
-from leaderboard.logs import log, say
-from leaderboard.mail import send_mail
-from leaderboard.outgoing import Message, claim_message, finish_message, is_due
-from leaderboard.settings import Settings
-from leaderboard.webhooks import send_event
+from .availability import UnavailableError
+from .database import Database
+from .logs import log, say
+from .mail import send_mail
+from .outgoing import Message, claim_message, finish_message, is_due
+from .settings import Settings
+from .webhooks import send_event
 
 _PAUSE_SECONDS, _LONG_PAUSE = 1.0, 8.0
 _EVENT_THREADS = 4

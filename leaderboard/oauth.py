@@ -19,9 +19,9 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from leaderboard.members import Identity
-from leaderboard.settings import Settings
-from leaderboard.submissions import RefusedError
+from .members import Identity
+from .settings import Settings
+from .submissions import RefusedError
 
 GITHUB, HUGGING_FACE = "github", "huggingface"
 TITLES = {GITHUB: "GitHub", HUGGING_FACE: "Hugging Face"}

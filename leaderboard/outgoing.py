@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from leaderboard.tables import Outgoing, Submission, Webhook
+from .tables import Outgoing, Submission, Webhook
 
 WAITING, SENT, GIVEN_UP = "waiting", "sent", "given up"
 RETRY_SECONDS = (10, 60, 600, 3600, 6 * 3600, 24 * 3600)

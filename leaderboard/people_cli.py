@@ -20,15 +20,15 @@ def invite(
 ) -> None:
     """Print a link by which somebody becomes an owner of a team. It is valid for a week and works once.
 
-    Example: python -m leaderboard invite "Earth Lab"
+    Example: earthreason-leaderboard invite "Earth Lab"
     """
-    from leaderboard.database import Database
-    from leaderboard.links import create_link
-    from leaderboard.members import create_team
-    from leaderboard.settings import settings_from
-    from leaderboard.tables import INVITATION
-    from leaderboard.tokens import OWNER, find_team
-    from leaderboard.web.joining import join_url
+    from .database import Database
+    from .links import create_link
+    from .members import create_team
+    from .settings import settings_from
+    from .tables import INVITATION
+    from .tokens import OWNER, find_team
+    from .web.joining import join_url
 
     settings = settings_from(os.environ)
     if settings.base_url is None:
@@ -48,12 +48,12 @@ def invite(
 
 def notify() -> None:
     """Send e-mails and webhooks that wait to be sent. `serve` also does this."""
-    from leaderboard.database import Database
-    from leaderboard.logs import set_up_logs
-    from leaderboard.notifier import Notifier
-    from leaderboard.private_files import write_privately
-    from leaderboard.processes import close_to_others
-    from leaderboard.settings import settings_from
+    from .database import Database
+    from .logs import set_up_logs
+    from .notifier import Notifier
+    from .private_files import write_privately
+    from .processes import close_to_others
+    from .settings import settings_from
 
     close_to_others()
     write_privately()

@@ -8,7 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 from earthreason.errors import EarthReasonError
-from leaderboard.logs import say
+
+from .logs import say
 
 SUFFIXES = ("", "-wal", "-shm", "-journal")
 """Endings of the files of a SQLite database."""

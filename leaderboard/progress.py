@@ -9,8 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from earthreason.metrics.scores import METRICS
-from leaderboard.records import ALL
-from leaderboard.tables import ListedColumn, ListedRow, ListedScore, ListedTable
+
+from .records import ALL
+from .tables import ListedColumn, ListedRow, ListedScore, ListedTable
 
 MOST_POINTS = 500
 

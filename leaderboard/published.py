@@ -10,7 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from earthreason.metrics.protocols import PROTOCOLS
-from leaderboard.records import Link
+
+from .records import Link
 
 FILE = Path(__file__).parent / "published.yaml"
 BENCHMARKS = {"default": "EarthReason", "rrsis-d": "RRSIS-D", "refsegrs": "RefSegRS"}

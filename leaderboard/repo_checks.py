@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from earthreason.errors import EarthReasonError
-from leaderboard.board import BoardEntry, BoardQuery
-from leaderboard.records import ResultRecord
-from leaderboard.results_repo import FILES, REVISION, entry_folders, folder_name, identity, read_entry, revision_of
-from leaderboard.static_site import StaticLinks
+
+from .board import BoardEntry, BoardQuery
+from .records import ResultRecord
+from .results_repo import FILES, REVISION, entry_folders, folder_name, identity, read_entry, revision_of
+from .static_site import StaticLinks
 
 
 class _Pages:

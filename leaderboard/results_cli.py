@@ -63,16 +63,17 @@ def result(
 ) -> None:
     """Score a file and write its row for a results repository, ready for a pull request.
 
-    Example: python -m leaderboard result preds.json --out results --team "Earth Lab" --name "My model" ...
+    Example: earthreason-leaderboard result preds.json --out results --team "Earth Lab" --name "My model" ...
     """
     from earthreason.data.schema import short_split
     from earthreason.metrics.protocols import get_protocol, protocol_of
     from earthreason.predictions.reader import open_predictions
-    from leaderboard.board import BoardEntry
-    from leaderboard.records import parse_metadata
-    from leaderboard.results_repo import write_entry
-    from leaderboard.scoring import score_predictions
-    from leaderboard.tokens import check_team_name
+
+    from .board import BoardEntry
+    from .records import parse_metadata
+    from .results_repo import write_entry
+    from .scoring import score_predictions
+    from .tokens import check_team_name
 
     opened = open_predictions(predictions)
     metadata = parse_metadata(
@@ -98,7 +99,7 @@ def result(
     today = datetime.now(UTC).timestamp()
     folder = write_entry(out, BoardEntry("", check_team_name(team), metadata.public(), record, today))
     stdout().print(
-        f"{folder}: wrote result.json and meta.json; check them with `python -m leaderboard validate {out}`",
+        f"{folder}: wrote result.json and meta.json; check them with `earthreason-leaderboard validate {out}`",
         soft_wrap=True,
     )
 
@@ -123,11 +124,12 @@ def validate(
 ) -> None:
     """Check a results repository, for example in a pull request. Print one fault per line; exit with 1 on any.
 
-    Example: python -m leaderboard validate results
+    Example: earthreason-leaderboard validate results
     """
     from earthreason.metrics.references import read_references
-    from leaderboard.repo_checks import validate as find_faults
-    from leaderboard.results_repo import entry_folders, rescore
+
+    from .repo_checks import validate as find_faults
+    from .results_repo import entry_folders, rescore
 
     faults = find_faults(folder)
     if predictions is not None and not faults:
@@ -150,10 +152,10 @@ def static(
 ) -> None:
     """Render a results repository as a complete site for any web host.
 
-    Example: python -m leaderboard static results --out site
+    Example: earthreason-leaderboard static results --out site
     """
-    from leaderboard.results_repo import read_repository
-    from leaderboard.static_site import write_site
+    from .results_repo import read_repository
+    from .static_site import write_site
 
     pages = write_site(read_repository(folder), out, title)
     stdout().print(f"{out}: {pages} pages; open {out / 'index.html'}", soft_wrap=True)
@@ -161,12 +163,12 @@ def static(
 
 def export(out: Annotated[Path, typer.Option("--out", help="Folder of the results repository.")]) -> None:
     """Write the server's public rows into a results repository. Rows there that are not public are named, and stay."""
-    from leaderboard.database import Database
-    from leaderboard.entries import entry_of
-    from leaderboard.results_repo import entry_folders, write_entry
-    from leaderboard.settings import settings_from
-    from leaderboard.splits import list_splits
-    from leaderboard.submissions import public_results
+    from .database import Database
+    from .entries import entry_of
+    from .results_repo import entry_folders, write_entry
+    from .settings import settings_from
+    from .splits import list_splits
+    from .submissions import public_results
 
     database = Database(settings_from(os.environ).database_url)
     database.migrate()
@@ -199,12 +201,13 @@ def hub(
 ) -> None:
     """Write a row as `.eval_results` YAML for the model's repository on the Hub.
 
-    Example: python -m leaderboard hub results/lab__model/default-test-0123456789ab --out .eval_results/earthreason.yaml
+    Example: earthreason-leaderboard hub results/lab__model/default-test-0123456789ab --out .eval_results/score.yaml
     """
     from earthreason.data.sources.release import HUB_ID
     from earthreason.files import write_text
-    from leaderboard.eval_results import eval_results_yaml
-    from leaderboard.results_repo import read_entry
+
+    from .eval_results import eval_results_yaml
+    from .results_repo import read_entry
 
     if not (folder / "result.json").is_file():
         raise EarthReasonError(f"{folder}: no result.json here; give a folder like results/<team__model>/<revision>")

@@ -20,8 +20,9 @@ from earthreason.metrics.references import References
 from earthreason.metrics.truth import load_references
 from earthreason.predictions.reader import open_predictions
 from earthreason.strict_json import strict_loads
-from leaderboard.board import BoardEntry
-from leaderboard.records import (
+
+from .board import BoardEntry
+from .records import (
     Metadata,
     Name,
     RecordError,
@@ -32,8 +33,8 @@ from leaderboard.records import (
     parse_record,
     parse_result,
 )
-from leaderboard.row_faults import faults_of
-from leaderboard.scoring import score_predictions
+from .row_faults import faults_of
+from .scoring import score_predictions
 
 REVISION = 12
 FILES = ("meta.json", "result.json")

@@ -9,7 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from earthreason.metrics.protocols import PROTOCOLS
 from earthreason.metrics.scores import METRICS
-from leaderboard.records import ALL, Name, ResultRecord, ScoreEstimate, Text
+
+from .records import ALL, Name, ResultRecord, ScoreEstimate, Text
 
 _ROUNDING = 1e-4
 _NAME, _TEXT = TypeAdapter(Name), TypeAdapter(Text)

@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from earthreason.errors import EarthReasonError, PredictionsError
-from leaderboard.processes import drop_rights
+
+from .processes import drop_rights
 
 DONE, REFUSED, KILLED, CRASHED = "done", "refused", "killed", "crashed"
 ENDED, STARVED, NO_DISK = "ended", "starved", "no disk"
@@ -88,7 +89,7 @@ class Sandbox:
         environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
         environment |= {"MALLOC_ARENA_MAX": "2", "HF_HUB_OFFLINE": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "leaderboard.sandbox"],
+            [sys.executable, "-m", f"{__package__}.sandbox"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -154,7 +155,8 @@ def _warm_up() -> None:
     import pandas as pd  # noqa: F401 - per-question tables
 
     import earthreason
-    from leaderboard import gallery, scoring  # noqa: F401
+
+    from . import gallery, scoring  # noqa: F401
 
     mask = np.ones((4, 4), bool)
     earthreason.evaluate({"a": mask, "b": mask}, {"a": mask, "b": mask}, resamples=2)
@@ -186,7 +188,7 @@ def _run_child(folder: Path, task: SandboxTask) -> None:
         _score(folder, task)
         code = 0
     except EarthReasonError as error:
-        from leaderboard.scoring import public_message
+        from .scoring import public_message
 
         (folder / "error.txt").write_text(public_message(error, str(folder / _UPLOAD)))
         code = 2
@@ -222,8 +224,9 @@ def _score(folder: Path, task: SandboxTask) -> None:
 
     from earthreason.metrics.references import read_references
     from earthreason.predictions.reader import open_predictions
-    from leaderboard.gallery import draw_gallery
-    from leaderboard.scoring import score_predictions
+
+    from .gallery import draw_gallery
+    from .scoring import score_predictions
 
     references = read_references(Path(task.truth))
     references.source = f"{task.config}/{task.split}"

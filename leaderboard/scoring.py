@@ -19,8 +19,9 @@ from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import Scored, Terms, terms_of
 from earthreason.metrics.statistics import RESAMPLES, confidence_intervals
 from earthreason.predictions.reader import PredictionsFile
-from leaderboard.hidden import hide_labels, ignores_pixels, shown_figures
-from leaderboard.records import ALL, CURVE, ProtocolScores, ResultRecord, ScoreEstimate, Subset
+
+from .hidden import hide_labels, ignores_pixels, shown_figures
+from .records import ALL, CURVE, ProtocolScores, ResultRecord, ScoreEstimate, Subset
 
 ScoreKey = tuple[str, str, str]
 """Protocol, subset, score."""

@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from earthreason.metrics.scores import METRICS
-from leaderboard.board import (
+
+from .board import (
     COLUMNS,
     DATE,
     MODEL,
@@ -21,8 +22,8 @@ from leaderboard.board import (
     BoardTable,
     RowFacts,
 )
-from leaderboard.records import ScoreEstimate, Subset
-from leaderboard.tables import ListedColumn, ListedRow, ListedScore, ListedTable
+from .records import ScoreEstimate, Subset
+from .tables import ListedColumn, ListedRow, ListedScore, ListedTable
 
 _NO_DAY = "9999-99-99"
 _AT_ONCE = 200

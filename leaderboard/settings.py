@@ -13,7 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from earthreason.errors import EarthReasonError, UnknownNameError, describe_validation_error
 from earthreason.metrics.statistics import RESAMPLES
-from leaderboard.records import MAX_RESAMPLES, Name
+
+from .records import MAX_RESAMPLES, Name
 
 PREFIX = "EARTHREASON_BOARD_"
 Positive = Annotated[int, Field(ge=1, le=1_000_000_000)]

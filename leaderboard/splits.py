@@ -21,10 +21,11 @@ from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.metrics.protocols import get_protocol, protocol_of
 from earthreason.metrics.references import References, read_references, write_references
 from earthreason.metrics.truth import references_of
-from leaderboard.hidden import bits_of_split
-from leaderboard.jobs import queue_again
-from leaderboard.tables import Split, Submission
-from leaderboard.versions import count_change
+
+from .hidden import bits_of_split
+from .jobs import queue_again
+from .tables import Split, Submission
+from .versions import count_change
 
 SCENE_SIDE = 288
 NAME_PATTERN = r"^[A-Za-z0-9_.-]{1,40}$"
@@ -35,7 +36,7 @@ class NoSplitError(EarthReasonError):
     """The board has no split yet."""
 
     def __init__(self) -> None:
-        super().__init__("this board has no split yet; add one with `python -m leaderboard split add`")
+        super().__init__("this board has no split yet; add one with `earthreason-leaderboard split add`")
 
 
 @dataclass(frozen=True)

@@ -22,20 +22,21 @@ from sqlalchemy.orm import Session
 from earthreason.errors import EarthReasonError
 from earthreason.files import atomic_path, refuse_taken
 from earthreason.metrics.protocols import PROTOCOLS
-from leaderboard.board import PAGE_ROWS, BoardEntry, BoardQuery, percent_digits, table_values
-from leaderboard.exports import write_csv
-from leaderboard.hidden import DECIMALS
-from leaderboard.listing import Lister
-from leaderboard.model_results import ModelResults, list_results
-from leaderboard.progress import read_progress
-from leaderboard.published import load_published
-from leaderboard.records import ALL
-from leaderboard.results_repo import slug
-from leaderboard.selection import read_table, select_rows
-from leaderboard.tables import LISTING, Base, ListedRow
-from leaderboard.web.plots import progress_view
-from leaderboard.web.rendering import draw
-from leaderboard.web.views import SplitChoice, board_view, comparison, entry_view, published_view
+
+from .board import PAGE_ROWS, BoardEntry, BoardQuery, percent_digits, table_values
+from .exports import write_csv
+from .hidden import DECIMALS
+from .listing import Lister
+from .model_results import ModelResults, list_results
+from .progress import read_progress
+from .published import load_published
+from .records import ALL
+from .results_repo import slug
+from .selection import read_table, select_rows
+from .tables import LISTING, Base, ListedRow
+from .web.plots import progress_view
+from .web.rendering import draw
+from .web.views import SplitChoice, board_view, comparison, entry_view, published_view
 
 ASSETS = Path(__file__).parent / "static"
 MOST_COMPARED = 12

@@ -14,7 +14,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
-from leaderboard.history import (
+
+from .history import (
     FLAGGED,
     MADE_PRIVATE,
     ORGANISERS,
@@ -24,12 +25,12 @@ from leaderboard.history import (
     forget_entries,
     note_change,
 )
-from leaderboard.history import WITHDRAWN as WITHDREW
-from leaderboard.jobs import queue_again
-from leaderboard.outgoing import FLAGGED_EVENT, tell_team
-from leaderboard.records import Metadata, check_reason
-from leaderboard.settings import Settings
-from leaderboard.tables import (
+from .history import WITHDRAWN as WITHDREW
+from .jobs import queue_again
+from .outgoing import FLAGGED_EVENT, tell_team
+from .records import Metadata, check_reason
+from .settings import Settings
+from .tables import (
     DELETED,
     FAILED,
     PRIVATE,
@@ -44,8 +45,8 @@ from leaderboard.tables import (
     Team,
     Upload,
 )
-from leaderboard.tokens import Caller
-from leaderboard.versions import count_change
+from .tokens import Caller
+from .versions import count_change
 
 DAY = 86_400
 _ACTIONS = {PUBLIC: PUBLISHED, PRIVATE: MADE_PRIVATE, WITHDRAWN: WITHDREW}

@@ -9,8 +9,8 @@ import threading
 import time
 from collections.abc import Sequence
 
-from leaderboard.logs import say
-from leaderboard.processes import end_with_parent
+from .logs import say
+from .processes import end_with_parent
 
 _QUICK_SECONDS = 5.0
 _MOST_QUICK_ENDS = 3
@@ -21,7 +21,7 @@ class _Kept:
     """A process that is restarted when it ends, with a pause if it has repeatedly ended at once."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        self.command = [sys.executable, "-m", "leaderboard", *command]
+        self.command = [sys.executable, "-m", str(__package__), *command]
         self.quick_ends = 0
         self.start()
 

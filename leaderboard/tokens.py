@@ -14,9 +14,10 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError, describe_validation_error
-from leaderboard.board import fold
-from leaderboard.records import Name
-from leaderboard.tables import INVITATION, MOST_NUMBER, Link, Member, SignIn, Team, Token
+
+from .board import fold
+from .records import Name
+from .tables import INVITATION, MOST_NUMBER, Link, Member, SignIn, Team, Token
 
 Scope = Literal["submit", "admin"]
 OWNER, MEMBER = "owner", "member"
@@ -137,7 +138,7 @@ def revoke_token(session: Session, number: int) -> None:
     """
     token = session.get(Token, number) if 0 < number <= MOST_NUMBER else None
     if token is None:
-        raise EarthReasonError(f"there is no token {number}; run `python -m leaderboard token list`")
+        raise EarthReasonError(f"there is no token {number}; run `earthreason-leaderboard token list`")
     token.revoked = token.revoked or time.time()
     session.execute(delete(SignIn).where(SignIn.token_id == number))
     withdraw_invitations(session, token.team_id, token=number)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from leaderboard.changes import last_change, log_change
-from leaderboard.listing import reconcile, refresh
+from .changes import last_change, log_change
+from .listing import reconcile, refresh
 
 
 def count_change(session: Session, submission_id: str | None = None) -> None:

@@ -25,11 +25,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 import earthreason
-from leaderboard.outgoing import TEST_EVENT, Message, queue_event
-from leaderboard.records import Link
-from leaderboard.submissions import RefusedError
-from leaderboard.tables import Outgoing, Webhook
-from leaderboard.tokens import Caller
+
+from .outgoing import TEST_EVENT, Message, queue_event
+from .records import Link
+from .submissions import RefusedError
+from .tables import Outgoing, Webhook
+from .tokens import Caller
 
 MOST_WEBHOOKS = 5
 SECRET_PREFIX = "whsec_"

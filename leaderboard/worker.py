@@ -16,13 +16,13 @@ from typing import TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from leaderboard.availability import UnavailableError, cause_of
-from leaderboard.database import Database
-from leaderboard.jobs import ASK_AGAIN, JobOutcome, ScoringJob, claim_job, fail_job, finish_job, return_job
-from leaderboard.logs import say
-from leaderboard.sandbox import DONE, ENDED, KILLED, NO_DISK, REFUSED, STARVED, Sandbox, SandboxError, SandboxTask
-from leaderboard.settings import Settings
-from leaderboard.tables import Split, Upload
+from .availability import UnavailableError, cause_of
+from .database import Database
+from .jobs import ASK_AGAIN, JobOutcome, ScoringJob, claim_job, fail_job, finish_job, return_job
+from .logs import say
+from .sandbox import DONE, ENDED, KILLED, NO_DISK, REFUSED, STARVED, Sandbox, SandboxError, SandboxTask
+from .settings import Settings
+from .tables import Split, Upload
 
 CRASH_MESSAGE = f"scoring failed because of an error on the server; {ASK_AGAIN}"
 _OF_THE_MACHINE = {

@@ -64,9 +64,9 @@ def test_the_shipped_model_is_offered_with_the_package(tmp_path, monkeypatch):
     pytest.importorskip("torch")
     from tests.baselines.shelf import make_shelf
 
-    offered = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    offered = tomllib.loads((Path(__file__).parent.parent / "baselines" / "pyproject.toml").read_text())
     [(name, value)] = offered["project"]["entry-points"]["earthreason.demo"].items()
-    build = EntryPoint(name, value, "earthreason.demo").load()
+    build = EntryPoint(name, value.replace("earthreason_baselines", "baselines"), "earthreason.demo").load()
     with monkeypatch.context() as patch:
         make_shelf(tmp_path, patch)
         assert type(build()).__name__ == "SegEarthR1Predictor"

@@ -10,14 +10,15 @@ from uuid import uuid4
 
 import numpy as np
 
-from annotation_tools.assist.models import Segmenter
-from annotation_tools.assist.prompts import prompts_of_results
-from annotation_tools.assist.subjects import Subject, Subjects
-from annotation_tools.formats.brush import encode_brush
-from annotation_tools.formats.labelstudio import BRUSH
-from annotation_tools.formats.xml import parse_xml
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.types import Predictor
+
+from ..formats.brush import encode_brush
+from ..formats.labelstudio import BRUSH
+from ..formats.xml import parse_xml
+from .models import Segmenter
+from .prompts import prompts_of_results
+from .subjects import Subject, Subjects
 
 WAITING = 8
 """Requests that may wait for the model; further ones are refused, because Label Studio stops listening anyway."""

@@ -6,9 +6,10 @@ import socket
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
-from annotation_tools.labelstudio.client import LabelStudioClient
-from annotation_tools.labelstudio.config import with_click_tools
 from earthreason.errors import EarthReasonError
+
+from ..labelstudio.client import LabelStudioClient
+from ..labelstudio.config import with_click_tools
 
 TITLE = "EarthReason assist"
 _RESERVED = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from annotation_tools.assist.prompts import Box, Click, Prompts
 from earthreason.masks.grids import nearest_indices
 from earthreason.predictors import Saliency
+
+from .prompts import Box, Click, Prompts
 
 _SIDE = 512
 """Longest side in pixels of the copy that GrabCut works on, because its time grows with their number."""

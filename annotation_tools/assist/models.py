@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
 
-from annotation_tools.assist.grabcut import GrabCut
-from annotation_tools.assist.prompts import Prompts
-from annotation_tools.assist.sam import FAMILIES, SegmentAnything
 from earthreason.errors import EarthReasonError
 from earthreason.predictors import Saliency
 from earthreason.types import Predictor
+
+from .grabcut import GrabCut
+from .prompts import Prompts
+from .sam import FAMILIES, SegmentAnything
 
 HELPERS: dict[str, Callable[[], Predictor]] = {"superpixels": Saliency, "grabcut": GrabCut}
 """Predictors that need no weights."""
@@ -30,7 +32,7 @@ class Segmenter(Protocol):
 
 
 def build_model(name: str, checkpoint: str | None, device: str) -> Predictor:
-    """Build a model: a helper, `sam`, `sam2`, a model of `python -m baselines`, or your own class as MODULE:CLASS.
+    """Build a model: a helper, `sam`, `sam2`, a model of `earthreason-baselines`, or your own class as MODULE:CLASS.
 
     Raises:
         EarthReasonError: the name is unknown, or the model cannot be built.
@@ -43,7 +45,10 @@ def build_model(name: str, checkpoint: str | None, device: str) -> Predictor:
         if checkpoint is None:
             raise EarthReasonError(f"{name} needs --checkpoint, a folder with its weights in transformers format")
         return SegmentAnything(checkpoint, device, name)
-    from baselines.registry import PredictorOptions, build_predictor, check_model
-
-    check_model(name, also=(*HELPERS, *FAMILIES))
-    return build_predictor(name, PredictorOptions(checkpoint=checkpoint, device=device))
+    # The models are a package of their own, whose name in the checkout is another than when installed.
+    models = "baselines" if __package__ == "annotation_tools.assist" else "earthreason_baselines"
+    registry = import_module(f"{models}.registry")
+    registry.check_model(name, also=(*HELPERS, *FAMILIES))
+    options = registry.PredictorOptions(checkpoint=checkpoint, device=device)
+    model: Predictor = registry.build_predictor(name, options)
+    return model

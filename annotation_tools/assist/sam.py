@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from annotation_tools.assist.prompts import Prompts
-from annotation_tools.assist.recent import Recent, pixels_key
 from earthreason.errors import EarthReasonError
 from earthreason.predictors import Saliency
+
+from .prompts import Prompts
+from .recent import Recent, pixels_key
 
 FAMILIES = {"sam": ("SamModel", "SamProcessor"), "sam2": ("Sam2Model", "Sam2Processor")}
 """Classes of transformers, by the name on the command line."""

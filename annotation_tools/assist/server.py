@@ -13,10 +13,11 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
-from annotation_tools.assist.assistant import Assistant, BrushControl, BusyError, brush_control
-from annotation_tools.labelstudio.client import LabelStudioError
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.web.guards import KnownHosts, hosts_of
+
+from ..labelstudio.client import LabelStudioError
+from .assistant import Assistant, BrushControl, BusyError, brush_control
 
 LARGEST_BODY = 64 * 2**20
 """Largest request, bytes; tasks come with their brush masks as lists of numbers."""

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from annotation_tools.assist.recent import Recent
-from annotation_tools.formats.labelstudio import IMAGE
-from annotation_tools.labelstudio.client import LabelStudioClient
-from annotation_tools.workspace import AnnotationTask, Workspace
 from earthreason.data.pictures import open_picture
 from earthreason.errors import DataFormatError
+
+from ..formats.labelstudio import IMAGE
+from ..labelstudio.client import LabelStudioClient
+from ..workspace import AnnotationTask, Workspace
+from .recent import Recent
 
 ASK = "Where is what stands out from its surroundings?"
 _KEPT = 4

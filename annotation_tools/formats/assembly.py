@@ -9,11 +9,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from pycocotools import mask as reference
 
-from annotation_tools.drawing import Drawing, draw
-from annotation_tools.errors import DrawingError
-from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, ReadOptions, checked_size
-from annotation_tools.formats.matching import Images
-from annotation_tools.formats.targets import (
+from earthreason.errors import DataFormatError
+from earthreason.types import RLE
+
+from ..drawing import Drawing, draw
+from ..errors import DrawingError
+from ..workspace import AnnotationTask
+from .base import NO_TARGET, AnnotatedImage, Mark, Patch, ReadOptions, checked_size
+from .matching import Images
+from .targets import (
     label_of,
     listed,
     made_on,
@@ -25,10 +29,7 @@ from annotation_tools.formats.targets import (
     task_of_target,
     tasks_of,
 )
-from annotation_tools.formats.values import understood
-from annotation_tools.workspace import AnnotationTask
-from earthreason.errors import DataFormatError
-from earthreason.types import RLE
+from .values import understood
 
 NO = repr(NO_TARGET)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from annotation_tools.drawing import Drawing, unite
-from annotation_tools.sizes import checked_size as checked_size
+from ..drawing import Drawing, unite
+from ..sizes import checked_size as checked_size
 
 NO_TARGET = "no target"
 """Label, flag or choice with which an annotator states that an image has no target."""

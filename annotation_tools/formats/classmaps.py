@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from annotation_tools.formats.base import AnnotatedImage, Mark, Patch
-from annotation_tools.formats.runs import bounding_box
-from annotation_tools.formats.source import Format, Source
 from earthreason.data.pictures import open_picture
 from earthreason.errors import DataFormatError
+
+from .base import AnnotatedImage, Mark, Patch
+from .runs import bounding_box
+from .source import Format, Source
 
 CLASSES, OBJECTS = "SegmentationClass", "SegmentationObject"
 LABELMAP, ROBOFLOW = "labelmap.txt", "_classes.csv"

@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as reference
 
-from annotation_tools.formats.base import AnnotatedImage, Mark, Patch
-from annotation_tools.formats.polygons import checked_polygon
-from annotation_tools.formats.source import Format, Source
-from annotation_tools.formats.values import name_of, objects, pairs_of, understood
 from earthreason.errors import DataFormatError, RLEError
 from earthreason.masks.kernel import foreground_boundaries
 from earthreason.masks.rle import union_rles, validate_rle
 from earthreason.types import RLE
+
+from .base import AnnotatedImage, Mark, Patch
+from .polygons import checked_polygon
+from .source import Format, Source
+from .values import name_of, objects, pairs_of, understood
 
 _LONGEST = 2_000_000
 """Longest outline in pixels; pycocotools keeps five points of each pixel in memory."""

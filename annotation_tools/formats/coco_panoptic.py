@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from annotation_tools.formats.base import AnnotatedImage, Mark, Patch
-from annotation_tools.formats.coco import images_by_id, labels_by_id, names_of, size_of
-from annotation_tools.formats.runs import bounding_box
-from annotation_tools.formats.source import Format, Source
-from annotation_tools.formats.values import name_of, objects, understood, whole_number
 from earthreason.data.pictures import open_picture
 from earthreason.errors import DataFormatError
+
+from .base import AnnotatedImage, Mark, Patch
+from .coco import images_by_id, labels_by_id, names_of, size_of
+from .runs import bounding_box
+from .source import Format, Source
+from .values import name_of, objects, understood, whole_number
 
 
 def _claims(source: Source) -> bool:

@@ -12,12 +12,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from annotation_tools.formats.base import AnnotatedImage, Mark
-from annotation_tools.formats.coco import draw, images_by_id, labels_by_id, names_of, size_of
-from annotation_tools.formats.source import Format, Source
-from annotation_tools.formats.values import name_of, objects, understood
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import visible_files
+
+from .base import AnnotatedImage, Mark
+from .coco import draw, images_by_id, labels_by_id, names_of, size_of
+from .source import Format, Source
+from .values import name_of, objects, understood
 
 LOWEST_SCORE = 0.5
 """Results with a lower score are left out and counted."""

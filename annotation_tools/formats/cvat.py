@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, checked_size
-from annotation_tools.formats.fills import checked_round, fill_as_pycocotools, rotated_corners
-from annotation_tools.formats.owners import TASK, split_by_task
-from annotation_tools.formats.runs import from_row_runs
-from annotation_tools.formats.source import Format, Source
-from annotation_tools.formats.values import understood
 from earthreason.errors import DataFormatError
 from earthreason.masks.drawing import FARTHEST
+
+from .base import NO_TARGET, AnnotatedImage, Mark, Patch, checked_size
+from .fills import checked_round, fill_as_pycocotools, rotated_corners
+from .owners import TASK, split_by_task
+from .runs import from_row_runs
+from .source import Format, Source
+from .values import understood
 
 _AREAS = ("polygon", "box", "ellipse", "mask")
 _WITHOUT_AREA = {"polyline": "polylines", "points": "points", "skeleton": "skeletons", "cuboid": "cuboids"}

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from annotation_tools.formats.source import Source
 from earthreason.errors import DataFormatError
+
+from .source import Source
 
 LABEL_FIELDS = ("category", "label", "class", "name")
 """Fields that may hold the category of a feature, in any case; the first one present counts."""

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from annotation_tools.formats.base import Patch
-from annotation_tools.formats.polygons import Points, checked_polygon
 from earthreason.data.sources.annotations import mask_of_annotation
 from earthreason.errors import DataFormatError
+
+from .base import Patch
+from .polygons import Points, checked_polygon
 
 
 def fill_as_pycocotools(points: Points, height: int, width: int, place: str, repair: bool = False) -> np.ndarray:

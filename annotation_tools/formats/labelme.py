@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch
-from annotation_tools.formats.owners import TASKS, no_target_of, split_by_task
-from annotation_tools.formats.polygons import checked_polygon
-from annotation_tools.formats.source import Format, Source
-from annotation_tools.formats.values import mapping, name_of, objects, points_of, understood
 from earthreason.data.pictures import mask_of
 from earthreason.errors import DataFormatError
+
+from .base import NO_TARGET, AnnotatedImage, Mark, Patch
+from .owners import TASKS, no_target_of, split_by_task
+from .polygons import checked_polygon
+from .source import Format, Source
+from .values import mapping, name_of, objects, points_of, understood
 
 _WITHOUT_AREA = ("point", "points", "line", "linestrip")
 _QUADRANGLES = ("oriented_rectangle", "rotation", "quadrilateral")

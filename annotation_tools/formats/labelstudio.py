@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.formats.assembly import drawing_of_entry
-from annotation_tools.formats.base import NO_TARGET, AnnotatedImage, Mark, Patch, ReadOptions
-from annotation_tools.formats.brush import HALF, decode_brush, encode_brush
-from annotation_tools.formats.polygons import fill_polygon
-from annotation_tools.workspace import AnnotationTask
 from earthreason.data.pictures import open_picture
 from earthreason.errors import DataFormatError
 from earthreason.masks.rle import decode_rle
+
+from ..drawing import Drawing
+from ..workspace import AnnotationTask
+from .assembly import drawing_of_entry
+from .base import NO_TARGET, AnnotatedImage, Mark, Patch, ReadOptions
+from .brush import HALF, decode_brush, encode_brush
+from .polygons import fill_polygon
 
 IMAGE, BRUSH, POLYGON, WAND, CATEGORY = "image", "brush", "polygon", "wand", "category"
 """Names of the object and the controls in the labelling configuration of `labelstudio/config.py`."""

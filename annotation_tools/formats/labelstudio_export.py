@@ -11,13 +11,14 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from annotation_tools.formats.base import NO_TARGET, AnnotatedImage
-from annotation_tools.formats.labelstudio import CATEGORY, IMAGE, entry_of_results, people_of_export, provenance_of
-from annotation_tools.formats.matching import plain_path
-from annotation_tools.formats.source import Format, Source
-from annotation_tools.formats.values import mapping, name_of, objects, understood
-from annotation_tools.images import SUFFIXES
 from earthreason.errors import DataFormatError
+
+from ..images import SUFFIXES
+from .base import NO_TARGET, AnnotatedImage
+from .labelstudio import CATEGORY, IMAGE, entry_of_results, people_of_export, provenance_of
+from .matching import plain_path
+from .source import Format, Source
+from .values import mapping, name_of, objects, understood
 
 _SHAPES = {"rle": "brushlabels", "imageDataURL": "bitmasklabels", "radiusX": "ellipselabels", "points": "polygonlabels"}
 """Type of a region without labels in JSON-MIN, by a key of its value."""

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from annotation_tools.workspace import AnnotationTask
 from earthreason.errors import DataFormatError
+
+from ..workspace import AnnotationTask
 
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
 """Prefix that Label Studio puts before the name of an uploaded file."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from annotation_tools.formats.base import NO_TARGET, AnnotatedImage
+from .base import NO_TARGET, AnnotatedImage
 
 TASK = "earthreason_task"
 """CVAT attribute with the task ID of a shape or tag."""

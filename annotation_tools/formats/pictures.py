@@ -17,12 +17,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from annotation_tools.formats.base import AnnotatedImage, Mark, Patch
-from annotation_tools.formats.label_values import BACKGROUND, LabelValues, colour_of, is_grey, read_label_picture
-from annotation_tools.formats.matching import Images
-from annotation_tools.formats.source import Format, Source
-from annotation_tools.formats.targets import spaced
 from earthreason.errors import DataFormatError
+
+from .base import AnnotatedImage, Mark, Patch
+from .label_values import BACKGROUND, LabelValues, colour_of, is_grey, read_label_picture
+from .matching import Images
+from .source import Format, Source
+from .targets import spaced
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 _LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp", ".gif", ".jp2")

@@ -7,7 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from annotation_tools.formats import (
+from earthreason.errors import DataFormatError, DataNotFoundError
+
+from ..workspace import AnnotationTask
+from . import (
     archives,
     classmaps,
     coco,
@@ -22,13 +25,11 @@ from annotation_tools.formats import (
     voc,
     yolo,
 )
-from annotation_tools.formats.assembly import Reading, assemble
-from annotation_tools.formats.base import AS_STATED, AnnotatedImage, ReadOptions
-from annotation_tools.formats.companions import is_companion
-from annotation_tools.formats.source import Format, Source
-from annotation_tools.formats.values import understood
-from annotation_tools.workspace import AnnotationTask
-from earthreason.errors import DataFormatError, DataNotFoundError
+from .assembly import Reading, assemble
+from .base import AS_STATED, AnnotatedImage, ReadOptions
+from .companions import is_companion
+from .source import Format, Source
+from .values import understood
 
 FOLDERS: tuple[Format, ...] = (yolo.FORMAT, classmaps.VOC, classmaps.ROBOFLOW_MASKS)
 """Formats that are a folder with a fixed layout. Each reads its parts of a folder; the rest is read file by file."""

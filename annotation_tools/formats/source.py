@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from annotation_tools.formats.base import AnnotatedImage, ReadOptions
-from annotation_tools.formats.values import understood
-from annotation_tools.formats.xml import parse_xml
-from annotation_tools.workspace import AnnotationTask
 from earthreason.files import visible_files
+
+from ..workspace import AnnotationTask
+from .base import AnnotatedImage, ReadOptions
+from .values import understood
+from .xml import parse_xml
 
 
 @dataclass(frozen=True)

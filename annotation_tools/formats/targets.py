@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from annotation_tools.formats.base import AnnotatedImage, Mark, ReadOptions
-from annotation_tools.workspace import AnnotationTask
 from earthreason.errors import DataFormatError
+
+from ..workspace import AnnotationTask
+from .base import AnnotatedImage, Mark, ReadOptions
 
 
 def label_of(mark: Mark, entry: AnnotatedImage, options: ReadOptions) -> str | None:

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from annotation_tools.formats.base import AnnotatedImage, Mark, Patch
-from annotation_tools.formats.features import GEOJSON_TYPES, Feature, Layer, read_layers
-from annotation_tools.formats.source import Format, Source
-from annotation_tools.workspace import AnnotationTask
 from earthreason.errors import DataFormatError, EarthReasonError
+
+from ..workspace import AnnotationTask
+from .base import AnnotatedImage, Mark, Patch
+from .features import GEOJSON_TYPES, Feature, Layer, read_layers
+from .source import Format, Source
 
 SUFFIXES = (".geojson", ".gpkg", ".shp", ".fgb", ".kml")
 _WORLD = 360.0

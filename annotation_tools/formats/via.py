@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from annotation_tools.formats.base import AnnotatedImage, Mark, Patch
-from annotation_tools.formats.fills import checked_round, fill_ellipse
-from annotation_tools.formats.polygons import fill_polygon
-from annotation_tools.formats.source import Format, Source
-from annotation_tools.formats.values import understood
 from earthreason.errors import DataFormatError
+
+from .base import AnnotatedImage, Mark, Patch
+from .fills import checked_round, fill_ellipse
+from .polygons import fill_polygon
+from .source import Format, Source
+from .values import understood
 
 LABEL_FIELDS = ("category", "label", "class", "name", "type")
 """Attributes that may name the category if a file has several; the first one present counts, in any case."""

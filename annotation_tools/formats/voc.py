@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from annotation_tools.formats.base import AnnotatedImage, Mark, Patch, checked_size
-from annotation_tools.formats.polygons import fill_polygon
-from annotation_tools.formats.source import Format, Source
-from annotation_tools.formats.values import understood
 from earthreason.errors import DataFormatError
+
+from .base import AnnotatedImage, Mark, Patch, checked_size
+from .polygons import fill_polygon
+from .source import Format, Source
+from .values import understood
 
 
 def _read(source: Source) -> Iterator[AnnotatedImage]:

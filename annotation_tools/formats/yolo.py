@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from annotation_tools.formats.base import AnnotatedImage, Mark, Patch
-from annotation_tools.formats.companions import PICTURE_SUFFIXES, is_companion
-from annotation_tools.formats.fills import fill_as_opencv
-from annotation_tools.formats.polygons import checked_polygon
-from annotation_tools.formats.source import Format, Source
 from earthreason.errors import DataFormatError
 from earthreason.masks.drawing import FARTHEST
+
+from .base import AnnotatedImage, Mark, Patch
+from .companions import PICTURE_SUFFIXES, is_companion
+from .fills import fill_as_opencv
+from .polygons import checked_polygon
+from .source import Format, Source
 
 _NAME_LISTS = ("classes.txt", "obj.names", "_darknet.labels")
 _BOX = 5

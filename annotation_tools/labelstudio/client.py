@@ -13,9 +13,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx
 
-from annotation_tools.images import suffix_of_content
 from earthreason.data.pictures import untagged
 from earthreason.errors import DataFormatError, EarthReasonError
+
+from ..images import suffix_of_content
 
 _PAGE = 50
 _TIMEOUT = 120.0

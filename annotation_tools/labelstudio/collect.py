@@ -8,16 +8,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.errors import DrawingError
-from annotation_tools.formats.base import AS_STATED, ReadOptions
-from annotation_tools.formats.labelstudio import drawing_of_results, provenance_of
-from annotation_tools.labelstudio.client import LabelStudioClient
-from annotation_tools.labelstudio.config import check_config
-from annotation_tools.labelstudio.project import LOCAL, settings_of
-from annotation_tools.servers import Server
-from annotation_tools.workspace import ANNOTATION, AnnotationTask, Workspace, fault_of
 from earthreason.errors import DataFormatError, EarthReasonError
+
+from ..drawing import Drawing
+from ..errors import DrawingError
+from ..formats.base import AS_STATED, ReadOptions
+from ..formats.labelstudio import drawing_of_results, provenance_of
+from ..servers import Server
+from ..workspace import ANNOTATION, AnnotationTask, Workspace, fault_of
+from .client import LabelStudioClient
+from .config import check_config
+from .project import LOCAL, settings_of
 
 
 @dataclass(frozen=True)

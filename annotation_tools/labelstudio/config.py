@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree as Tree
 
-from annotation_tools.formats.base import NO_TARGET
-from annotation_tools.formats.labelstudio import BOX, BRUSH, CATEGORY, CLICK, IMAGE, LABELS, POLYGON, UNNAMED, WAND
-from annotation_tools.formats.xml import parse_xml
 from earthreason.errors import DataFormatError, EarthReasonError
+
+from ..formats.base import NO_TARGET
+from ..formats.labelstudio import BOX, BRUSH, CATEGORY, CLICK, IMAGE, LABELS, POLYGON, UNNAMED, WAND
+from ..formats.xml import parse_xml
 
 _DRAWN = ("BrushLabels", "PolygonLabels", "MagicWand")
 _COLOUR = "#D627A0"

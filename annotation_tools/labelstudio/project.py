@@ -7,15 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from annotation_tools.formats.labelstudio import CATEGORY, IMAGE
-from annotation_tools.labelstudio.client import GoneError, LabelStudioClient
-from annotation_tools.labelstudio.config import categories_of, check_config, label_config, with_categories
-from annotation_tools.labelstudio.tasks import Background, background_of, data_of, is_ours, is_same, prediction_of
-from annotation_tools.servers import Server
-from annotation_tools.uncertainty import uncertainties
-from annotation_tools.workspace import CATEGORIES, AnnotationTask, Workspace
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
+
+from ..formats.labelstudio import CATEGORY, IMAGE
+from ..servers import Server
+from ..uncertainty import uncertainties
+from ..workspace import CATEGORIES, AnnotationTask, Workspace
+from .client import GoneError, LabelStudioClient
+from .config import categories_of, check_config, label_config, with_categories
+from .tasks import Background, background_of, data_of, is_ours, is_same, prediction_of
 
 LOCAL = "local"
 """Name of the server whose data is in the workspace itself, whatever its port."""

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import httpx
 
-from annotation_tools.hosts import local_url
 from earthreason.cli.ports import check_free
 from earthreason.errors import EarthReasonError
 from earthreason.files import private_path
+
+from ..hosts import local_url
 
 OWNER = "owner@example.org"
 _RUNNING = "running.json"

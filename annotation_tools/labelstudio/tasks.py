@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from annotation_tools.assignments import assigned_to
-from annotation_tools.drawing import Drawing
-from annotation_tools.formats.labelstudio import IMAGE, REGION, regions_of_drawing
-from annotation_tools.rulings import returned_comments
-from annotation_tools.workspace import AnnotationTask, Workspace
+from ..assignments import assigned_to
+from ..drawing import Drawing
+from ..formats.labelstudio import IMAGE, REGION, regions_of_drawing
+from ..rulings import returned_comments
+from ..workspace import AnnotationTask, Workspace
 
 _SEPARATE = "Draw every target as a region of its own."
 _SETTLED = "Settled meanwhile, nothing to draw: skip it. / "

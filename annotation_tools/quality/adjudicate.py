@@ -12,15 +12,16 @@ from itertools import combinations
 
 import numpy as np
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.quality.crops import crop_masks, whole_masks
-from annotation_tools.quality.instances import group_targets
-from annotation_tools.quality.masks import mask_iou
-from annotation_tools.release import provenance
-from annotation_tools.workspace import Consensus, fingerprints
 from earthreason.errors import UnknownNameError
 from earthreason.masks.rle import union_rles
 from earthreason.types import RLE
+
+from ..drawing import Drawing
+from ..release import provenance
+from ..workspace import Consensus, fingerprints
+from .crops import crop_masks, whole_masks
+from .instances import group_targets
+from .masks import mask_iou
 
 
 @dataclass(frozen=True)

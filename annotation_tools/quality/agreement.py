@@ -9,17 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.formats.base import NO_TARGET
-from annotation_tools.gold import without_gold
-from annotation_tools.quality.instances import TargetCounts
-from annotation_tools.quality.masks import MaskPair, compare_drawings
-from annotation_tools.quality.offered import offered_categories
-from annotation_tools.quality.ratings import Agreement, rate_agreement
-from annotation_tools.workspace import Workspace
 from earthreason.metrics.scores import Terms
 from earthreason.metrics.statistics import confidence_intervals
 from earthreason.questions.settlement import VERDICTS, name_samples
+
+from ..drawing import Drawing
+from ..formats.base import NO_TARGET
+from ..gold import without_gold
+from ..workspace import Workspace
+from .instances import TargetCounts
+from .masks import MaskPair, compare_drawings
+from .offered import offered_categories
+from .ratings import Agreement, rate_agreement
 
 _LEAST = 8
 """Fewest tasks of one person for which a trend is reported."""

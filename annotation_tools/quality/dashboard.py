@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from annotation_tools.assignments import open_assignments, person, read_assignments
-from annotation_tools.drawing import Drawing
-from annotation_tools.gold import gold
-from annotation_tools.quality.gold_scores import GoldScore, score_gold
-from annotation_tools.quality.masks import compare_drawings
-from annotation_tools.rulings import current_consensus
-from annotation_tools.workspace import Workspace
+from ..assignments import open_assignments, person, read_assignments
+from ..drawing import Drawing
+from ..gold import gold
+from ..rulings import current_consensus
+from ..workspace import Workspace
+from .gold_scores import GoldScore, score_gold
+from .masks import compare_drawings
 
 LONGEST = 1800.0
 """Longest time between two saves, in seconds, that counts as work on the second; more is a break."""

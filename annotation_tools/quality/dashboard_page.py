@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Column, Table
 
 import earthreason.reports
-from annotation_tools.quality.dashboard import Dashboard, Progress
-from annotation_tools.quality.report import number
 from earthreason.files import write_text
+
+from .dashboard import Dashboard, Progress
+from .report import number
 
 COLUMNS = ("annotator", "drawn", "waiting", "reviewed", "IoU with others", "per hour", "cost each", "gold", "due")
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.quality.crops import crop_masks
-from annotation_tools.quality.masks import mask_iou
+from ..drawing import Drawing
+from .crops import crop_masks
+from .masks import mask_iou
 
 
 @dataclass(frozen=True)

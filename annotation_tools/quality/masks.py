@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.quality.crops import crop_masks
-from annotation_tools.quality.instances import TargetCounts, count_targets
+from ..drawing import Drawing
+from .crops import crop_masks
+from .instances import TargetCounts, count_targets
 
 _SPARSE = 16
 """Pixels of a box per outline pixel from which a search tree is faster than a distance transform of the box."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from annotation_tools.workspace import CATEGORIES, Workspace
 from earthreason.errors import DataFormatError
+
+from ..workspace import CATEGORIES, Workspace
 
 
 def offered_categories(workspace: Workspace) -> list[str]:

@@ -14,19 +14,20 @@ from rich.console import Console
 from rich.table import Column, Table
 
 import earthreason.reports
-from annotation_tools.drawing import Drawing
-from annotation_tools.quality.agreement import Quality, TargetAgreement, places_of
-from annotation_tools.quality.instances import FOUND
-from annotation_tools.quality.masks import MaskPair
-from annotation_tools.quality.ratings import Agreement
-from annotation_tools.review.pictures import MASK_COLOUR
-from annotation_tools.rulings import current_consensus
-from annotation_tools.workspace import Consensus, Workspace
 from earthreason.files import write_text
 from earthreason.masks.grids import nearest_indices
 from earthreason.metrics.statistics import FEW_IMAGES
 from earthreason.overlay import outline_mask
 from earthreason.reports.page import embed_image
+
+from ..drawing import Drawing
+from ..review.pictures import MASK_COLOUR
+from ..rulings import current_consensus
+from ..workspace import Consensus, Workspace
+from .agreement import Quality, TargetAgreement, places_of
+from .instances import FOUND
+from .masks import MaskPair
+from .ratings import Agreement
 
 SHOWN = 40
 """Most pairs of masks on the page; the worst come first."""

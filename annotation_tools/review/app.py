@@ -11,12 +11,12 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
-from annotation_tools.review.leading import decide, judged_questions, withdraw
-from annotation_tools.review.model import LONGEST_TEXT, REASONS, ReviewItem, ReviewJudgement
-from annotation_tools.review.pictures import PREVIEW, overlay_png, picture_bytes
-from annotation_tools.review.roles import Roles
-from annotation_tools.review.store import ReviewStore
-from annotation_tools.review.web import make_app, make_pages, parse_box
+from .leading import decide, judged_questions, withdraw
+from .model import LONGEST_TEXT, REASONS, ReviewItem, ReviewJudgement
+from .pictures import PREVIEW, overlay_png, picture_bytes
+from .roles import Roles
+from .store import ReviewStore
+from .web import make_app, make_pages, parse_box
 
 HERE = Path(__file__).parent
 _ANYBODY = Roles()

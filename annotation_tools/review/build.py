@@ -8,12 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from annotation_tools.release import AgreedSamples
-from annotation_tools.review.model import Plan, ReviewSample
-from annotation_tools.review.schema import STORE, build_store
-from annotation_tools.review.store import ReviewStore
-from annotation_tools.rulings import RETURNED, RULINGS
-from annotation_tools.workspace import CONSENSUS, DRAWINGS, TASKS, Workspace, is_workspace
 from earthreason.data.exports import suffix_of
 from earthreason.data.reader import open_source, read_all
 from earthreason.data.schema import Record
@@ -23,6 +17,13 @@ from earthreason.files import atomic_path, file_stamp, refuse_taken
 from earthreason.questions.ledger import Ledger
 from earthreason.questions.recipe import SOURCE
 from earthreason.questions.results import emptied, require_same_pixels
+
+from ..release import AgreedSamples
+from ..rulings import RETURNED, RULINGS
+from ..workspace import CONSENSUS, DRAWINGS, TASKS, Workspace, is_workspace
+from .model import Plan, ReviewSample
+from .schema import STORE, build_store
+from .store import ReviewStore
 
 LEDGER = "ledger.sqlite"
 Progress = Callable[[int], object]

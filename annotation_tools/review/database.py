@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from annotation_tools.review.model import Plan
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+
+from .model import Plan
 
 
 class ConflictError(EarthReasonError, RuntimeError):

@@ -6,10 +6,11 @@ import json
 from collections import defaultdict
 from typing import Any
 
-from annotation_tools.review.database import ConflictError
-from annotation_tools.review.model import LONGEST_TEXT
-from annotation_tools.review.store import ReviewStore, now
 from earthreason.errors import DataNotFoundError, EarthReasonError
+
+from .database import ConflictError
+from .model import LONGEST_TEXT
+from .store import ReviewStore, now
 
 DECIDED = 0
 """Round of a lead's decision, which overrules the verdicts of rounds 1 and 2."""

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from annotation_tools.review.large import Box, LargePictures, PackedMask
 from earthreason.data.pictures import size_of, untagged
 from earthreason.errors import DataFormatError
+
+from .large import Box, LargePictures, PackedMask
 
 PREVIEW = 1600
 """Longest side of a preview in pixels, about the size of a screen."""

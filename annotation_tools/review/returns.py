@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from annotation_tools.release import settled_entries
-from annotation_tools.review.schema import STORE
-from annotation_tools.review.store import ReviewStore
-from annotation_tools.reviewed import mask_hash
-from annotation_tools.rulings import Return
-from annotation_tools.workspace import Workspace
 from earthreason.errors import EarthReasonError
 from earthreason.masks.png import encode_mask_png
+
+from ..release import settled_entries
+from ..reviewed import mask_hash
+from ..rulings import Return
+from ..workspace import Workspace
+from .schema import STORE
+from .store import ReviewStore
 
 WRONG_MASK = ("wrong-mask", "wrong-empty")
 """Reasons that are about the mask and not about the question."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from annotation_tools.review.web import clean_name
 from earthreason.errors import EarthReasonError
+
+from .web import clean_name
 
 
 class NotAllowedError(EarthReasonError, PermissionError):

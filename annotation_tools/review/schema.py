@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from annotation_tools.review.model import Plan, ReviewSample
 from earthreason.errors import DataFormatError
+
+from .model import Plan, ReviewSample
 
 STORE = "review.sqlite"
 """Name of the database file in the folder of a review."""

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 from fastapi import FastAPI
 
-from annotation_tools.review.app import create_app
-from annotation_tools.review.large import share_memory
-from annotation_tools.review.roles import Roles
-from annotation_tools.review.store import ReviewStore
 from earthreason.web.guards import hosts_of
+
+from .app import create_app
+from .large import share_memory
+from .roles import Roles
+from .store import ReviewStore
 
 
 def serve(store: ReviewStore, host: str, port: int, roles: Roles) -> None:

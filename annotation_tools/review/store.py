@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from annotation_tools.review.database import ConflictError, ReviewDatabase
-from annotation_tools.review.model import ReviewItem, ReviewJudgement
-from annotation_tools.review.schema import share
 from earthreason.errors import DataNotFoundError, EarthReasonError
+
+from .database import ConflictError, ReviewDatabase
+from .model import ReviewItem, ReviewJudgement
+from .schema import share
 
 LEASE = 24 * 3600.0
 """Seconds after which an image that someone left unfinished is offered to others."""

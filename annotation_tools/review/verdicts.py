@@ -6,11 +6,12 @@ import json
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from annotation_tools.review.schema import STORE
-from annotation_tools.review.store import ReviewStore
-from annotation_tools.reviewed import JudgedSample, ReviewOutcome, SampleKey, mask_hash
 from earthreason.files import write_text
 from earthreason.questions.settlement import PersonVerdict, SettledSample, parse_time, settle_sample
+
+from ..reviewed import JudgedSample, ReviewOutcome, SampleKey, mask_hash
+from .schema import STORE
+from .store import ReviewStore
 
 
 def write_verdicts(store: ReviewStore, path: Path) -> Counter[str]:

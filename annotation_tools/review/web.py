@@ -9,10 +9,11 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from annotation_tools.review.database import ConflictError, OtherReviewError
-from annotation_tools.review.large import Box
 from earthreason.errors import EarthReasonError
 from earthreason.web.guards import content_policy, guard_pages, tell_faults_as_json
+
+from .database import ConflictError, OtherReviewError
+from .large import Box
 
 _POLICY = content_policy(images=["data:"])
 

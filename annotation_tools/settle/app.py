@@ -15,15 +15,16 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from PIL import Image
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.quality.masks import mask_iou
-from annotation_tools.review import app as review_app
-from annotation_tools.review.large import Box, PackedMask
-from annotation_tools.review.pictures import MASK_COLOUR, PREVIEW, outline, picture_bytes, tint_png
-from annotation_tools.review.web import clean_name, make_app, make_pages, parse_box
-from annotation_tools.settle.queue import LONGEST_COMMENT, Case, Choice, SettleQueue
 from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import decode_rle, rle_area
+
+from ..drawing import Drawing
+from ..quality.masks import mask_iou
+from ..review import app as review_app
+from ..review.large import Box, PackedMask
+from ..review.pictures import MASK_COLOUR, PREVIEW, outline, picture_bytes, tint_png
+from ..review.web import clean_name, make_app, make_pages, parse_box
+from .queue import LONGEST_COMMENT, Case, Choice, SettleQueue
 
 HERE = Path(__file__).parent
 SHORTCUTS = (

@@ -8,12 +8,16 @@ from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.gold import GOLD, without_gold
-from annotation_tools.quality.adjudicate import Rules, adjudicate
-from annotation_tools.review.database import ConflictError
-from annotation_tools.review.web import clean_name
-from annotation_tools.rulings import (
+from earthreason.errors import DataNotFoundError, EarthReasonError
+from earthreason.files import file_stamp
+from earthreason.masks.rle import empty_rle
+
+from ..drawing import Drawing
+from ..gold import GOLD, without_gold
+from ..quality.adjudicate import Rules, adjudicate
+from ..review.database import ConflictError
+from ..review.web import clean_name
+from ..rulings import (
     CHOICES,
     RETURNED,
     RULINGS,
@@ -24,10 +28,7 @@ from annotation_tools.rulings import (
     latest_rulings,
     now,
 )
-from annotation_tools.workspace import CONSENSUS, DRAWINGS, TASKS, Consensus, Workspace, fingerprints
-from earthreason.errors import DataNotFoundError, EarthReasonError
-from earthreason.files import file_stamp
-from earthreason.masks.rle import empty_rle
+from ..workspace import CONSENSUS, DRAWINGS, TASKS, Consensus, Workspace, fingerprints
 
 LONGEST_COMMENT = 2000
 

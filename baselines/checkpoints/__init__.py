@@ -130,7 +130,7 @@ def find_shipped(name: str) -> ShippedCheckpoint:
     """
     known = shipped_checkpoints()
     if name not in known:
-        hint = "Otherwise give a folder made by `python -m baselines train` or `convert`, or a Hub id (OWNER/NAME)"
+        hint = "Otherwise give a folder made by `earthreason-baselines train` or `convert`, or a Hub id (OWNER/NAME)"
         raise UnknownNameError("checkpoint", name, known, hint)
     known[name].check()
     return known[name]

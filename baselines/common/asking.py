@@ -12,12 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from baselines.common.generation import REPLY_MODES, known_reply, write_masks
-from baselines.common.modeling import ReasoningModel
-from baselines.common.processes import picture_threads, prefetch
-from baselines.common.processing import Processor
-from baselines.common.prompt import TASKS, Task
 from earthreason.errors import EarthReasonError, UnknownNameError
+
+from .generation import REPLY_MODES, known_reply, write_masks
+from .modeling import ReasoningModel
+from .processes import picture_threads, prefetch
+from .processing import Processor
+from .prompt import TASKS, Task
 
 logger = logging.getLogger("earthreason.baselines")
 Picture = Image.Image | np.ndarray

@@ -17,11 +17,12 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from baselines.common.conversion import Report, convert_tensors, save_checkpoint, shapes_of
-from baselines.common.devices import DTYPES
-from baselines.common.predictor import MaskPredictor
 from earthreason.errors import EarthReasonError, reason_of
 from earthreason.files import write_json
+
+from .conversion import Report, convert_tensors, save_checkpoint, shapes_of
+from .devices import DTYPES
+from .predictor import MaskPredictor
 
 RECORD = "assembly.json"
 """File in the checkpoint that says which part each weight came from."""

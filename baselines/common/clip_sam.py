@@ -11,11 +11,12 @@ from typing import Any
 from torch import Tensor
 from transformers import AutoConfig, CLIPVisionModel, PreTrainedConfig, PreTrainedTokenizerBase
 
-from baselines.common.conversion import Report, Table, convert_tensors, save_checkpoint, shapes_of
-from baselines.common.predictor import MaskPredictor
-from baselines.common.processing import Processor
-from baselines.common.weights import find_weights, read_tensors
 from earthreason.errors import EarthReasonError
+
+from .conversion import Report, Table, convert_tensors, save_checkpoint, shapes_of
+from .predictor import MaskPredictor
+from .processing import Processor
+from .weights import find_weights, read_tensors
 
 SAM_ENCODER: Table = (
     (r"blocks\.(\d+)\.norm([12])\.", r"layers.\1.layer_norm\2."),

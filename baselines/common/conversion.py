@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from baselines.common.devices import DTYPES
-from baselines.common.processing import Processor
 from earthreason.data.sources.pickles import load_pickle
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import atomic_path, refuse_taken
+
+from .devices import DTYPES
+from .processing import Processor
 
 Table = tuple[tuple[str, str], ...]
 """Patterns for the start of published names, and our replacements; the first match is used."""

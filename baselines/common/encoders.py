@@ -21,9 +21,10 @@ from torch.nn import functional as F
 from transformers import AutoBackbone, AutoConfig, AutoModel, BaseImageProcessor, PreTrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
 
-from baselines.common.efficientnet import EfficientNetLite0
-from baselines.common.weights import installed_folder, load_pickled
 from earthreason.errors import EarthReasonError, reason_of
+
+from .efficientnet import EfficientNetLite0
+from .weights import installed_folder, load_pickled
 
 logger = logging.getLogger("earthreason.baselines")
 LITE0 = "efficientnet_lite0"

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from baselines.common.modeling import PromptedModel, ReasoningModel
-from baselines.common.processing import Processor
-from baselines.common.prompt import IGNORE
 from earthreason.errors import EarthReasonError, UnknownNameError
+
+from .modeling import PromptedModel, ReasoningModel
+from .processing import Processor
+from .prompt import IGNORE
 
 ReplyMode = Literal["forced", "generated"]
 REPLY_MODES: tuple[ReplyMode, ...] = get_args(ReplyMode)

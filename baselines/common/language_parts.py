@@ -18,10 +18,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from baselines.common.assembly import Part, load_strictly, local_folder
-from baselines.common.processing import Processor, add_tokens
-from baselines.common.weights import read_tensors
 from earthreason.errors import EarthReasonError, reason_of
+
+from .assembly import Part, load_strictly, local_folder
+from .processing import Processor, add_tokens
+from .weights import read_tensors
 
 _CONNECTOR = "model.mm_projector."
 _BESIDE_WORDS = re.compile(r"model\.(mm_projector|vision_tower)\..*|.*rotary_emb\.inv_freq")

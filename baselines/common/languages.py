@@ -21,10 +21,11 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from baselines.common.processing import add_tokens
-from baselines.common.weights import tokenizer_reason
-from baselines.common.words import load_words
 from earthreason.errors import EarthReasonError
+
+from .processing import add_tokens
+from .weights import tokenizer_reason
+from .words import load_words
 
 _END = "<|endoftext|>"
 

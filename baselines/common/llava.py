@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from baselines.common.prompt import IMAGE_ID, Piece, TokenPrompt, join_pieces, plain_ids
+from .prompt import IMAGE_ID, Piece, TokenPrompt, join_pieces, plain_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from baselines.common.prompt import IGNORE
+from .prompt import IGNORE
 
 UNMAPPED = 255
 """Value of a category map where nothing is learned."""

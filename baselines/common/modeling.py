@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from baselines.common.devices import DTYPES, cached_constant
-from baselines.common.losses import LossOptions, category_loss, dense_losses, language_loss, presence_loss
-from baselines.common.prompt import IMAGE_ID
-from baselines.common.quantised import load_quantised
+from .devices import DTYPES, cached_constant
+from .losses import LossOptions, category_loss, dense_losses, language_loss, presence_loss
+from .prompt import IMAGE_ID
+from .quantised import load_quantised
 
 
 @dataclass

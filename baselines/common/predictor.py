@@ -17,19 +17,20 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedConfig
 
-from baselines.checkpoints import locate_checkpoint, shipped_checkpoints
-from baselines.common.asking import BatchedModel, M
-from baselines.common.devices import DTYPES, find_device
-from baselines.common.generation import REPLY_MODES
-from baselines.common.modeling import ReasoningModel
-from baselines.common.processing import Processor
-from baselines.common.quantised import load_quantised
-from baselines.common.resolution import known_range
-from baselines.registry import PredictorOptions
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.geo.model import TileScores
 from earthreason.torch import canvas_logits, restore_logits
 from earthreason.types import Answer
+
+from ..checkpoints import locate_checkpoint, shipped_checkpoints
+from ..registry import PredictorOptions
+from .asking import BatchedModel, M
+from .devices import DTYPES, find_device
+from .generation import REPLY_MODES
+from .modeling import ReasoningModel
+from .processing import Processor
+from .quantised import load_quantised
+from .resolution import known_range
 
 logger = logging.getLogger("earthreason.baselines")
 NO_TARGET_THRESHOLD = 0.5
@@ -181,7 +182,7 @@ class MaskPredictor(BatchedModel[M]):
         if options.checkpoint is None:
             name = cls.model_class.config_class.model_type  # type: ignore[union-attr]
             shipped = [each.name for each in shipped_checkpoints().values() if each.model == name]
-            remedy = "a folder made by `python -m baselines train` or `convert`, or a Hub id"
+            remedy = "a folder made by `earthreason-baselines train` or `convert`, or a Hub id"
             also = f", or a shipped one: {', '.join(shipped)}" if shipped else ""
             raise EarthReasonError(f"{name} needs --checkpoint: {remedy}{also}")
         return cls.from_pretrained(

@@ -12,13 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from baselines.common.llava import IMAGE_MARKS, write_conversation
-from baselines.common.prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER, Piece, Task, TokenPrompt, join_pieces, plain_ids
-from baselines.common.weights import tokenizer_reason
-from baselines.common.wording import Wording, ask, teach
 from earthreason.errors import EarthReasonError
 from earthreason.masks.grids import Grid
 from earthreason.torch import letterbox_pixels, rgb_tensor
+
+from .llava import IMAGE_MARKS, write_conversation
+from .prompt import IGNORE, IMAGE_ID, NO_TARGET_ANSWER, Piece, Task, TokenPrompt, join_pieces, plain_ids
+from .weights import tokenizer_reason
+from .wording import Wording, ask, teach
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from baselines.common.processes import Rank, picture_threads, prefetch, this_rank
-from baselines.registry import PredictorOptions, build_predictor, check_model
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError
@@ -28,6 +26,9 @@ from earthreason.predictions.predict import Questions, predict_samples
 from earthreason.predictions.stream import text_predictions
 from earthreason.predictions.writer import check_name, prediction_record
 from earthreason.types import Answer, Prediction, Predictor, Sample
+
+from ..registry import PredictorOptions, build_predictor, check_model
+from .processes import Rank, picture_threads, prefetch, this_rank
 
 logger = logging.getLogger("earthreason.baselines")
 Key = tuple[str, int]

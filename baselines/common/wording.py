@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 from zlib import crc32
 
-from baselines.common.prompt import NO_TARGET_ANSWER, Task
+from .prompt import NO_TARGET_ANSWER, Task
 
 Wording = Literal["own", "published"]
 """`own` is the conversation of `DialogueProcessor`, `published` the one of the public code."""

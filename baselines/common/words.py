@@ -21,8 +21,9 @@ from tokenizers import Tokenizer, models
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
-from baselines.common.weights import installed_folder
 from earthreason.errors import EarthReasonError, UnknownNameError, reason_of
+
+from .weights import installed_folder
 
 MINILM = "minilm"
 WITHOUT_ENCODER = ("bytes", "learned")

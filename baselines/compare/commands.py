@@ -1,4 +1,4 @@
-"""The commands `compare` and `tune` of `python -m baselines`."""
+"""The commands `compare` and `tune` of `earthreason-baselines`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from baselines.compare import suite_names
 from earthreason.cli.app import stdout
+
+from . import suite_names
 
 SuiteOption = Annotated[str, typer.Option("--suite", help=f"Comparison: {', '.join(suite_names())}, or a YAML file.")]
 TrainingDataOption = Annotated[
@@ -29,13 +30,13 @@ def compare(
 ) -> None:
     """Train models on the same data and budget, score them, and write a table and two figures.
 
-    Example: python -m baselines compare --suite smoke --out runs/smoke
+    Example: earthreason-baselines compare --suite smoke --out runs/smoke
     """
-    from baselines.compare.figures import draw_figures
-    from baselines.compare.report import write_page
-    from baselines.compare.runs import run_suite
-    from baselines.compare.scores import score_suite
-    from baselines.compare.suite import load_suite
+    from .figures import draw_figures
+    from .report import write_page
+    from .runs import run_suite
+    from .scores import score_suite
+    from .suite import load_suite
 
     settings = load_suite(suite, {} if data_dir is None else {"data_dir": str(data_dir)})
     rows = score_suite(settings, run_suite(settings, out))
@@ -58,11 +59,11 @@ def tune(
 
     Every model tries all combinations of the suite's `grid`. The record is `tuned/NAME.yaml` beside the suite.
 
-    Example: python -m baselines tune --suite tiny --data-dir scenes --out runs/tune
+    Example: earthreason-baselines tune --suite tiny --data-dir scenes --out runs/tune
     """
-    from baselines.compare.suite import find_suite, load_suite
-    from baselines.compare.tune import tune_suite
-    from baselines.compare.tuning import tuning_path, write_tuning
+    from .suite import find_suite, load_suite
+    from .tune import tune_suite
+    from .tuning import tuning_path, write_tuning
 
     settings = load_suite(suite, {} if data_dir is None else {"data_dir": str(data_dir)}, searched=False)
     tuning = tune_suite(settings, out, _command("tune", suite, out, data_dir))
@@ -74,7 +75,7 @@ def tune(
 
 def _command(name: str, suite: str, out: Path, data_dir: Path | None, report: Path | None = None) -> str:
     """Return the command that runs this again, with all options that change what it writes."""
-    words = ["python", "-m", "baselines", name, "--suite", suite, "--out", str(out)]
+    words = ["earthreason-baselines", name, "--suite", suite, "--out", str(out)]
     for option, value in (("--data-dir", data_dir), ("--report", report)):
         words += [] if value is None else [option, str(value)]
     return shlex.join(words)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from baselines.compare.scores import ScoreRow
 from earthreason.reports.svg import save_figure
+
+from .scores import ScoreRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

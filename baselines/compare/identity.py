@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baselines.common.languages import Texts
-from baselines.training.config import TrainConfig
-from baselines.training.learner import build_learner
 from earthreason.data.checksums import sha256_of
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
+
+from ..common.languages import Texts
+from ..training.config import TrainConfig
+from ..training.learner import build_learner
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -13,11 +13,12 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from baselines.common.predictor import MaskPredictor
-from baselines.training.config import TrainConfig
-from baselines.training.data import StepDataset, order_of
-from baselines.training.learner import build_learner
 from earthreason.types import Predictor, Sample
+
+from ..common.predictor import MaskPredictor
+from ..training.config import TrainConfig
+from ..training.data import StepDataset, order_of
+from ..training.learner import build_learner
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -9,14 +9,15 @@ from typing import Any
 
 import torch
 
-from baselines.common.words import encoder_of
-from baselines.compare.measure import SECONDS
-from baselines.compare.scores import GroupScore, ScoreRow, what_is_lacking
-from baselines.compare.suite import Suite
 from earthreason.files import write_text
 from earthreason.metrics.breakdowns import TITLES
 from earthreason.metrics.formats import format_interval
 from earthreason.metrics.scores import CIOU, GIOU, N_ACC, T_ACC, TARGETS_GIOU
+
+from ..common.words import encoder_of
+from .measure import SECONDS
+from .scores import GroupScore, ScoreRow, what_is_lacking
+from .suite import Suite
 
 PUBLISHED = (
     ("LISA", "CLIP-L + SAM", "Vicuna-7B", 60.88, 59.10),

@@ -10,8 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from baselines.common.run import predict_split
-from baselines.compare.identity import (
+from earthreason.data.load import load_dataset
+from earthreason.data.schema import sample_of_row
+from earthreason.errors import EarthReasonError
+from earthreason.files import write_json
+
+from ..common.run import predict_split
+from ..registry import PredictorOptions, build_predictor
+from ..training.config import TrainConfig
+from ..training.data import texts_of
+from ..training.loop import train
+from ..training.records import RUN, read_metric
+from .identity import (
     Identity,
     claim_folder,
     hash_folder,
@@ -20,17 +30,8 @@ from baselines.compare.identity import (
     refuse_other_run,
     settings_of,
 )
-from baselines.compare.measure import count_parameters, measure_predictor
-from baselines.compare.suite import Suite, Variant
-from baselines.registry import PredictorOptions, build_predictor
-from baselines.training.config import TrainConfig
-from baselines.training.data import texts_of
-from baselines.training.loop import train
-from baselines.training.records import RUN, read_metric
-from earthreason.data.load import load_dataset
-from earthreason.data.schema import sample_of_row
-from earthreason.errors import EarthReasonError
-from earthreason.files import write_json
+from .measure import count_parameters, measure_predictor
+from .suite import Suite, Variant
 
 logger = logging.getLogger("earthreason.compare")
 TIMED = 16
@@ -124,7 +125,7 @@ class Plan:
             if not same_data or any(tuning.models.get(name, model) != model for name, model in self.models.items()):
                 what = "models" if same_data else "data"
                 raise EarthReasonError(
-                    f"the settings of {self.suite.name} were searched on other {what}; run python -m baselines tune"
+                    f"the settings of {self.suite.name} were searched on other {what}; run earthreason-baselines tune"
                 )
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from baselines.compare.runs import SuiteEntry
-from baselines.compare.suite import Suite
 from earthreason.data.load import load_dataset
 from earthreason.metrics.breakdowns import groups_of
 from earthreason.metrics.evaluate import evaluate
@@ -17,6 +15,9 @@ from earthreason.metrics.scores import WITH_TARGETS, compute_scores, terms_of
 from earthreason.metrics.seeds import holm, seeded_difference, seeded_interval
 from earthreason.metrics.statistics import Difference, Interval
 from earthreason.metrics.truth import references_of
+
+from .runs import SuiteEntry
+from .suite import Suite
 
 GROUPINGS = ("reasoning_type", "unseen", "target_area")
 """Breakdowns by which a comparison also states gIoU."""

@@ -10,11 +10,12 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from baselines.compare import SUITES, suite_names
-from baselines.compare.tuning import Tuning, read_tuning
-from baselines.registry import MODELS, check_learner, check_model
-from baselines.training.config import ArchitectureConfig, ModelConfig, OptimConfig, TrainConfig
 from earthreason.errors import DataNotFoundError, EarthReasonError, describe_validation_error
+
+from ..registry import MODELS, check_learner, check_model
+from ..training.config import ArchitectureConfig, ModelConfig, OptimConfig, TrainConfig
+from . import SUITES, suite_names
+from .tuning import Tuning, read_tuning
 
 TUNING_SEED = 0
 """Seed of the trials of a search, which no run of a suite has."""
@@ -75,7 +76,7 @@ class Suite(BaseModel):
         test_config, test_split, test_data_dir: data to predict and score.
         train: configuration of every training run; the suite sets model name and seed.
         allowed_spread: largest allowed difference in parameters between models, as a share of the smallest model.
-        grid: values of optimizer settings whose combinations `python -m baselines tune` tries for every trained model.
+        grid: values of optimizer settings whose combinations `earthreason-baselines tune` tries for each trained model.
         tuning: record of that search; its settings replace those of the variants. Read from the file beside the suite,
             or beside the one that it extends.
     """
@@ -150,7 +151,7 @@ def find_suite(name: str) -> Path:
     """Find the file of a suite.
 
     Args:
-        name: name of a file in configs/suites, or path of a YAML file.
+        name: name of a file in baselines/configs/suites, or path of a YAML file.
 
     Raises:
         DataNotFoundError: the suite does not exist; the message lists the known ones.
@@ -166,7 +167,7 @@ def load_suite(name: str, overrides: dict[str, Any] | None = None, searched: boo
     """Load a suite, and the record of its search if there is one.
 
     Args:
-        name: name of a file in configs/suites, or path of a YAML file.
+        name: name of a file in baselines/configs/suites, or path of a YAML file.
         overrides: changes to the data section of the training configuration.
         searched: whether to read the record of the search.
 

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from baselines.compare.identity import Identity, refuse_other_run, settings_of
-from baselines.compare.runs import hash_training_data, identify_models, train_once
-from baselines.compare.suite import Suite, Variant
-from baselines.compare.tuning import Trial, Tuning, best_of, shared_settings
-from baselines.training.config import TrainConfig
-from baselines.training.guard import STOPPED
-from baselines.training.records import read_metric
 from earthreason.errors import EarthReasonError
 from earthreason.metrics.scores import TARGETS_GIOU
+
+from ..training.config import TrainConfig
+from ..training.guard import STOPPED
+from ..training.records import read_metric
+from .identity import Identity, refuse_other_run, settings_of
+from .runs import hash_training_data, identify_models, train_once
+from .suite import Suite, Variant
+from .tuning import Trial, Tuning, best_of, shared_settings
 
 
 def tune_suite(suite: Suite, out: Path, command: str) -> Tuning:

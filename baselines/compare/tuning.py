@@ -9,10 +9,11 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from baselines.compare.identity import Identity, settings_of
-from baselines.training.config import TrainConfig
 from earthreason.errors import EarthReasonError, describe_validation_error
 from earthreason.files import write_text
+
+from ..training.config import TrainConfig
+from .identity import Identity, settings_of
 
 
 class Trial(BaseModel):
@@ -110,7 +111,7 @@ def read_tuning(suite: Path, train: TrainConfig, grid: Mapping[str, Any], models
     if changed := [key for key in {**before, **wanted} if before.get(key) != wanted.get(key)]:
         raise EarthReasonError(
             f"{path} is of a search with another {', '.join(changed[:3])}; remove it and run "
-            "python -m baselines tune again"
+            "earthreason-baselines tune again"
         )
     return tuning
 
@@ -119,4 +120,4 @@ def write_tuning(path: Path, tuning: Tuning) -> None:
     """Write the record of a search as YAML."""
     values = tuning.model_dump(mode="json")
     text = yaml.safe_dump(values, sort_keys=False, width=120, default_flow_style=None)
-    write_text(path, f"# Written by `python -m baselines tune`; comparisons of the suite read it.\n{text}")
+    write_text(path, f"# Written by `earthreason-baselines tune`; comparisons of the suite read it.\n{text}")

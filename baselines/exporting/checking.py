@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from baselines.common.predictor import MaskPredictor
-from baselines.exporting.network import INPUTS, Network
-from baselines.exporting.standalone import ExportedModel
 from earthreason.errors import EarthReasonError
 from earthreason.torch import restore_logits
 from earthreason.types import Sample
+
+from ..common.predictor import MaskPredictor
+from .network import INPUTS, Network
+from .standalone import ExportedModel
 
 TOLERANCES = {"float32": 1e-3, "float16": 0.1, "bfloat16": 0.1}
 """Greatest difference of a logit, as a share of the largest magnitude of a logit, by dtype of the weights."""

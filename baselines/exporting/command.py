@@ -1,4 +1,4 @@
-"""`python -m baselines export`, `push` and `pull`."""
+"""`earthreason-baselines export`, `push` and `pull`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from baselines.cli_weights import TaskName
 from earthreason.cli.app import stdout
+
+from ..cli_weights import TaskName
 
 
 class ExportFormat(StrEnum):
@@ -43,14 +44,14 @@ def export(
 ) -> None:
     """Export a checkpoint as one graph from pixels and question to mask, and compare it with the checkpoint first.
 
-    Example: python -m baselines export --checkpoint tiny --format onnx --out exported
+    Example: earthreason-baselines export --checkpoint tiny --format onnx --out exported
     """
-    from baselines.exporting.writing import export_checkpoint
+    from .writing import export_checkpoint
 
     made = export_checkpoint(checkpoint, out, kind.value, dtype, opset, None if task is None else task.value)
     found = made.comparison
     ratio = found.export_seconds / found.torch_seconds
-    command = f"python -m baselines predict --model exported --checkpoint {quote(str(out))} --out preds.json"
+    command = f"earthreason-baselines predict --model exported --checkpoint {quote(str(out))} --out preds.json"
     stdout().print(
         f"{out}: {made.model}, {made.bytes / 1e6:.1f} MB\n"
         f"greatest difference of a logit: {found.logit:.2g} (largest logit {found.largest:.1f}); "
@@ -76,9 +77,9 @@ def push(
 ) -> None:
     """Upload a checkpoint to the Hugging Face Hub in one commit, with its card. HF_ENDPOINT names another Hub.
 
-    Example: python -m baselines push runs/a/final me/segearth_r1 --private
+    Example: earthreason-baselines push runs/a/final me/segearth_r1 --private
     """
-    from baselines.exporting.hub import push_checkpoint
+    from .hub import push_checkpoint
 
     address = push_checkpoint(folder, repository, private=private, revision=revision, message=message)
     stdout().print(f"pushed: {address}", soft_wrap=True, markup=False)
@@ -93,13 +94,13 @@ def pull(
 ) -> None:
     """Download a checkpoint from the Hugging Face Hub and compare every file with the checksum that the Hub states.
 
-    Example: python -m baselines pull me/segearth_r1 model
+    Example: earthreason-baselines pull me/segearth_r1 model
     """
-    from baselines.exporting.hub import pull_checkpoint
+    from .hub import pull_checkpoint
 
     pulled = pull_checkpoint(repository, folder, revision)
     model = "exported" if pulled.is_export else pulled.model
-    command = f"python -m baselines predict --model {model} --checkpoint {quote(str(folder))} --out preds.json"
+    command = f"earthreason-baselines predict --model {model} --checkpoint {quote(str(folder))} --out preds.json"
     stdout().print(
         f"{folder}: {pulled.model}, {len(pulled.files)} files of commit {pulled.commit[:12]}\npredict: {command}",
         soft_wrap=True,

@@ -1,11 +1,11 @@
 """Register the predictor of exported models."""
 
-from baselines.registry import ModelEntry, register
+from ..registry import ModelEntry, register
 
 register(
     ModelEntry(
         name="exported",
         summary="a model that `export` wrote; needs --checkpoint",
-        predictor="baselines.exporting.runtime:ExportedPredictor.build",
+        predictor=f"{__package__}.runtime:ExportedPredictor.build",
     )
 )

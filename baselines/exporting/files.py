@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from baselines.exporting.runtime import read_facts
-from baselines.registry import trainable_models
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import is_system_name
+
+from ..registry import trainable_models
+from .runtime import read_facts
 
 CONFIG, EXPORT, CARD = "config.json", "export.json", "README.md"
 WEIGHTS = "model*.safetensors"

@@ -11,8 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from baselines.checkpoints import locate_checkpoint
-from baselines.exporting.files import (
+from earthreason.data.checksums import HubFile, find_faults
+from earthreason.data.hub_errors import explain, is_offline
+from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
+from earthreason.files import atomic_path, refuse_taken
+
+from ..checkpoints import locate_checkpoint
+from ..shipping.card import write_plain_card
+from .files import (
     CARD,
     CONFIG,
     EXPORT,
@@ -22,11 +28,6 @@ from baselines.exporting.files import (
     read_kind,
     wanted_files,
 )
-from baselines.shipping.card import write_plain_card
-from earthreason.data.checksums import HubFile, find_faults
-from earthreason.data.hub_errors import explain, is_offline
-from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
-from earthreason.files import atomic_path, refuse_taken
 
 logger = logging.getLogger("earthreason.baselines")
 _LARGE = 5_000_000_000

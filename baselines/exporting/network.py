@@ -12,8 +12,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from baselines.common.modeling import ReasoningModel
 from earthreason.errors import EarthReasonError
+
+from ..common.modeling import ReasoningModel
 
 INPUTS = ("pixels", "input_ids", "attention_mask", "question_mask")
 MASK, PRESENCE = "mask_logits", "presence_logits"

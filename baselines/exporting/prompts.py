@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from baselines.common.processing import Processor
-from baselines.common.prompt import Task
 from earthreason.errors import EarthReasonError
+
+from ..common.processing import Processor
+from ..common.prompt import Task
 
 _QUESTION = "XQZJX"
 """Stands for the question; no prompt has it."""

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from baselines.exporting.standalone import ExportedModel
-from baselines.registry import PredictorOptions
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, reason_of
+
+from ..registry import PredictorOptions
+from .standalone import ExportedModel
 
 FACTS, TOKENIZER = "export.json", "tokenizer.json"
 FORMATS = ("torch-export", "onnx")
 
 
 class TracedModel(ExportedModel):
-    """A folder that `python -m baselines export --format torch-export` wrote, or onnx; the first needs PyTorch."""
+    """A folder that `earthreason-baselines export --format torch-export` wrote, or onnx; the first needs PyTorch."""
 
     def _load(self) -> None:
         if self.facts["format"] == "onnx":
@@ -77,7 +78,7 @@ class ExportedPredictor:
             EarthReasonError: no folder was given, or an option that an exported model cannot follow.
         """
         if options.checkpoint is None:
-            raise EarthReasonError("exported needs --checkpoint: a folder made by `python -m baselines export`")
+            raise EarthReasonError("exported needs --checkpoint: a folder made by `earthreason-baselines export`")
         if options.device != "cpu":
             raise EarthReasonError(f"--device {options.device}: exported models run on the CPU here; leave it out")
         if options.dtype != "float32":
@@ -119,7 +120,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     """
     path = folder / FACTS
     if not path.is_file():
-        raise DataNotFoundError(f"{folder} has no {FACTS}; give a folder made by `python -m baselines export`")
+        raise DataNotFoundError(f"{folder} has no {FACTS}; give a folder made by `earthreason-baselines export`")
     try:
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         files, kind = facts["files"], facts["format"]
@@ -129,7 +130,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         for key in ("task", "no_target_threshold", "canvas_side", "channels", "prompt"):
             facts[key]
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise DataFormatError(f"{path} is not what `python -m baselines export` writes; export again") from None
+        raise DataFormatError(f"{path} is not what `earthreason-baselines export` writes; export again") from None
     for name, size in sizes.items():
         if not (folder / name).is_file():
             raise DataNotFoundError(f"{folder / name} is missing, which {FACTS} names; export or copy the folder again")

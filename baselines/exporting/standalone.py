@@ -21,7 +21,7 @@ _SHARE_BITS = 15
 
 
 class ExportedModel:
-    """A folder that `python -m baselines export --format onnx` wrote.
+    """A folder that `earthreason-baselines export --format onnx` wrote.
 
     Attributes:
         facts: content of `export.json`.

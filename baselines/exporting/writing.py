@@ -14,21 +14,22 @@ import torch
 import yaml
 from jinja2 import Environment, StrictUndefined
 
-from baselines.checkpoints import locate_checkpoint
-from baselines.common.devices import DTYPES
-from baselines.common.predictor import MaskPredictor, find_config
-from baselines.exporting import standalone
-from baselines.exporting.checking import PIXEL_SHARES, TOLERANCES, Comparison, compare_models
-from baselines.exporting.network import INPUTS, Network, require_onnx, save_onnx, trace_network
-from baselines.exporting.prompts import describe_prompt
-from baselines.exporting.runtime import FACTS, FORMATS, TOKENIZER, TracedModel
-from baselines.registry import MODELS, PredictorOptions, build_predictor, trainable_models
-from baselines.shipping.card import front_matter
 from earthreason.data.checksums import sha256_of
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.errors import DataFormatError, EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken, write_json, write_text
+
+from ..checkpoints import locate_checkpoint
+from ..common.devices import DTYPES
+from ..common.predictor import MaskPredictor, find_config
+from ..registry import MODELS, PredictorOptions, build_predictor, trainable_models
+from ..shipping.card import front_matter
+from . import standalone
+from .checking import PIXEL_SHARES, TOLERANCES, Comparison, compare_models
+from .network import INPUTS, Network, require_onnx, save_onnx, trace_network
+from .prompts import describe_prompt
+from .runtime import FACTS, FORMATS, TOKENIZER, TracedModel
 
 PROGRAM, README = "ask.py", "README.md"
 FILES = {"torch-export": "model.pt2", "onnx": "model.onnx"}

@@ -10,17 +10,18 @@ from typing import Any
 from torch import Tensor
 from transformers import CLIPVisionModel, SamConfig, SamModel
 
-from baselines.common.assembly import Assembly, Part, assemble_model, load_strictly
-from baselines.common.clip_sam import CLIP_WORDS
-from baselines.common.devices import DTYPES
-from baselines.common.language_parts import load_language_part
-from baselines.common.llava import IMAGE_MARKS
-from baselines.common.weights import load_pickled
-from baselines.lisa.conversion import SAM, UNUSED, our_name
-from baselines.lisa.modeling import LisaConfig
-from baselines.lisa.predictor import LisaPredictor, LisaProcessor
-from baselines.registry import AssemblyOptions
 from earthreason.errors import DataFormatError, DataNotFoundError
+
+from ..common.assembly import Assembly, Part, assemble_model, load_strictly
+from ..common.clip_sam import CLIP_WORDS
+from ..common.devices import DTYPES
+from ..common.language_parts import load_language_part
+from ..common.llava import IMAGE_MARKS
+from ..common.weights import load_pickled
+from ..registry import AssemblyOptions
+from .conversion import SAM, UNUSED, our_name
+from .modeling import LisaConfig
+from .predictor import LisaPredictor, LisaProcessor
 
 _NEW = re.compile(r"(projector|query)\..*")
 _PLACES = {

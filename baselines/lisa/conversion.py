@@ -7,11 +7,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from baselines.common.clip_sam import SAM_ENCODER, SAM_MLP, SAM_TRANSFORMER, UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
-from baselines.common.conversion import Report, Table, rename
-from baselines.lisa.modeling import LisaConfig
-from baselines.lisa.predictor import LisaPredictor, LisaProcessor
-from baselines.registry import ConversionOptions
+from ..common.clip_sam import SAM_ENCODER, SAM_MLP, SAM_TRANSFORMER, UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
+from ..common.conversion import Report, Table, rename
+from ..registry import ConversionOptions
+from .modeling import LisaConfig
+from .predictor import LisaPredictor, LisaProcessor
 
 SAM = "model.visual_model."
 UNUSED = re.compile(rf"model\.visual_model\.{UNUSED_PROMPTS}|{UNUSED_BUFFERS}|model\.vision_tower\..*")

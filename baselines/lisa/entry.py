@@ -1,15 +1,15 @@
 """Register LISA."""
 
-from baselines.registry import ModelEntry, register
+from ..registry import ModelEntry, register
 
 register(
     ModelEntry(
         name="lisa",
         summary="a language model prompts SAM; needs --checkpoint",
-        predictor="baselines.lisa.predictor:LisaPredictor.build",
-        learner="baselines.lisa.learner:build",
-        converter="baselines.lisa.conversion:convert",
-        assembler="baselines.lisa.assembly:assemble",
+        predictor=f"{__package__}.predictor:LisaPredictor.build",
+        learner=f"{__package__}.learner:build",
+        converter=f"{__package__}.conversion:convert",
+        assembler=f"{__package__}.assembly:assemble",
         parts=("llm", "clip", "sam"),
         own_options=("clip", "reply"),
         presets={"smoke": {}, "tiny": {"optim": {"learning_rate": 3e-4}}},

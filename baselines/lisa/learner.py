@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from transformers import CLIPVisionConfig, SamConfig
 
-from baselines.common.languages import FOREGROUND_PRIOR, Size, TextPart, Texts, patch_of
-from baselines.common.processing import FIXED_TEXTS
-from baselines.lisa.modeling import LisaConfig
-from baselines.lisa.predictor import LisaPredictor
-from baselines.training.config import TrainConfig
-from baselines.training.learner import Learner, assemble
+from ..common.languages import FOREGROUND_PRIOR, Size, TextPart, Texts, patch_of
+from ..common.processing import FIXED_TEXTS
+from ..training.config import TrainConfig
+from ..training.learner import Learner, assemble
+from .modeling import LisaConfig
+from .predictor import LisaPredictor
 
 _WIDTHS: dict[Size, tuple[int, int, int, int, int]] = {
     "mini": (32, 2, 48, 2, 48),

@@ -18,10 +18,10 @@ from transformers import (
 )
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEmbedding, SamVisionEncoder
 
-from baselines.common.modeling import PromptedModel, mask_offset, query_head, states_at
-from baselines.common.pixels import normalise, normalise_clip, split_padding
-from baselines.common.resolution import GroundResolution, known_range
-from baselines.common.wording import Wording
+from ..common.modeling import PromptedModel, mask_offset, query_head, states_at
+from ..common.pixels import normalise, normalise_clip, split_padding
+from ..common.resolution import GroundResolution, known_range
+from ..common.wording import Wording
 
 PUBLISHED_CLIP = {
     "hidden_size": 1024,

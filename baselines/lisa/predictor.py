@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from baselines.common.predictor import MaskPredictor
-from baselines.common.processing import DialogueProcessor
-from baselines.lisa.modeling import LisaModel
+from ..common.predictor import MaskPredictor
+from ..common.processing import DialogueProcessor
+from .modeling import LisaModel
 
 
 class LisaProcessor(DialogueProcessor):

@@ -6,13 +6,13 @@ import re
 
 from transformers import CLIPVisionModel
 
-from baselines.common.assembly import Assembly, Part, assemble_model, load_strictly
-from baselines.common.clip_sam import CLIP_WORDS
-from baselines.common.language_parts import load_language_part
-from baselines.common.llava import IMAGE_MARKS
-from baselines.pixellm.modeling import PixelLMConfig
-from baselines.pixellm.predictor import PixelLMPredictor, PixelLMProcessor
-from baselines.registry import AssemblyOptions
+from ..common.assembly import Assembly, Part, assemble_model, load_strictly
+from ..common.clip_sam import CLIP_WORDS
+from ..common.language_parts import load_language_part
+from ..common.llava import IMAGE_MARKS
+from ..registry import AssemblyOptions
+from .modeling import PixelLMConfig
+from .predictor import PixelLMPredictor, PixelLMProcessor
 
 _NEW = re.compile(r"(projector|mask_projector|neck|query|pixel_decoder)\..*|token_weights")
 

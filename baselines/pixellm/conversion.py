@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from baselines.common.clip_sam import SAM_MLP, SAM_TRANSFORMER, UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
-from baselines.common.conversion import Report, Table, rename
-from baselines.pixellm.modeling import PixelLMConfig
-from baselines.pixellm.predictor import PixelLMPredictor, PixelLMProcessor
-from baselines.registry import ConversionOptions
+from ..common.clip_sam import SAM_MLP, SAM_TRANSFORMER, UNUSED_BUFFERS, UNUSED_PROMPTS, ClipParts
+from ..common.conversion import Report, Table, rename
+from ..registry import ConversionOptions
+from .modeling import PixelLMConfig
+from .predictor import PixelLMPredictor, PixelLMProcessor
 
 _DECODER = r"model\.mask_decoder\."
 UNUSED = re.compile(

@@ -1,15 +1,15 @@
 """Register PixelLM."""
 
-from baselines.registry import ModelEntry, register
+from ..registry import ModelEntry, register
 
 register(
     ModelEntry(
         name="pixellm",
         summary="a codebook of mask tokens; needs --checkpoint",
-        predictor="baselines.pixellm.predictor:PixelLMPredictor.build",
-        learner="baselines.pixellm.learner:build",
-        converter="baselines.pixellm.conversion:convert",
-        assembler="baselines.pixellm.assembly:assemble",
+        predictor=f"{__package__}.predictor:PixelLMPredictor.build",
+        learner=f"{__package__}.learner:build",
+        converter=f"{__package__}.conversion:convert",
+        assembler=f"{__package__}.assembly:assemble",
         parts=("llm", "clip"),
         own_options=("clip", "reply"),
         presets={"smoke": {}, "tiny": {"optim": {"learning_rate": 3e-4}}},

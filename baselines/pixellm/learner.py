@@ -6,12 +6,12 @@ from typing import Any
 
 from transformers import CLIPVisionConfig
 
-from baselines.common.languages import FOREGROUND_PRIOR, Size, TextPart, Texts, patch_of
-from baselines.common.processing import FIXED_TEXTS
-from baselines.pixellm.modeling import PixelLMConfig
-from baselines.pixellm.predictor import PixelLMPredictor
-from baselines.training.config import TrainConfig
-from baselines.training.learner import Learner, assemble
+from ..common.languages import FOREGROUND_PRIOR, Size, TextPart, Texts, patch_of
+from ..common.processing import FIXED_TEXTS
+from ..training.config import TrainConfig
+from ..training.learner import Learner, assemble
+from .modeling import PixelLMConfig
+from .predictor import PixelLMPredictor
 
 _WIDTHS: dict[Size, tuple[int, int, int]] = {"mini": (64, 4, 64), "tiny": (192, 10, 128), "small": (256, 8, 192)}
 """Width and layers of CLIP, width of the decoder."""

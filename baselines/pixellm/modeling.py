@@ -11,12 +11,12 @@ from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, CLIPVisionConfig, PreTrainedConfig, SamMaskDecoderConfig
 from transformers.models.sam.modeling_sam import SamFeedForward, SamLayerNorm, SamTwoWayTransformer
 
-from baselines.common.modeling import PromptedModel, mask_offset, query_head, states_at, visual_numbers
-from baselines.common.pixels import normalise, split_padding
-from baselines.common.prompt import IMAGE_ID
-from baselines.common.resolution import GroundResolution, known_range
-from baselines.common.wording import Wording
-from baselines.pixellm.vision import PaddedClip
+from ..common.modeling import PromptedModel, mask_offset, query_head, states_at, visual_numbers
+from ..common.pixels import normalise, split_padding
+from ..common.prompt import IMAGE_ID
+from ..common.resolution import GroundResolution, known_range
+from ..common.wording import Wording
+from .vision import PaddedClip
 
 SCALES = 2
 MASK_TOKENS = 4

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from baselines.common.assembly import Assembly, Part, assemble_model
-from baselines.common.language_parts import load_language_part
-from baselines.psalm.modeling import PsalmConfig
-from baselines.psalm.predictor import PsalmPredictor, PsalmProcessor
-from baselines.registry import AssemblyOptions
-from baselines.segearth_r1.mask2former import load_mask2former
+from ..common.assembly import Assembly, Part, assemble_model
+from ..common.language_parts import load_language_part
+from ..registry import AssemblyOptions
+from ..segearth_r1.mask2former import load_mask2former
+from .modeling import PsalmConfig
+from .predictor import PsalmPredictor, PsalmProcessor
 
 _NEW = re.compile(r"(connector|query_projector|condition_projector|score_projector)\..*|seg_query")
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from baselines.common.conversion import Report, Table
-from baselines.psalm.modeling import PsalmConfig, PsalmModel
-from baselines.psalm.predictor import PsalmProcessor
-from baselines.registry import ConversionOptions
-from baselines.segearth_r1 import conversion as segearth_r1
+from ..common.conversion import Report, Table
+from ..registry import ConversionOptions
+from ..segearth_r1 import conversion as segearth_r1
+from .modeling import PsalmConfig, PsalmModel
+from .predictor import PsalmProcessor
 
 _CONNECTOR = r"model\.mm_projector\.layer1\.0\."
 RENAMES: Table = (

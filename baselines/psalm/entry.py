@@ -1,15 +1,15 @@
 """Register PSALM."""
 
-from baselines.registry import ModelEntry, register
+from ..registry import ModelEntry, register
 
 register(
     ModelEntry(
         name="psalm",
         summary="scored mask queries; needs --checkpoint",
-        predictor="baselines.psalm.predictor:PsalmPredictor.build",
-        learner="baselines.psalm.learner:build",
-        converter="baselines.psalm.conversion:convert",
-        assembler="baselines.psalm.assembly:assemble",
+        predictor=f"{__package__}.predictor:PsalmPredictor.build",
+        learner=f"{__package__}.learner:build",
+        converter=f"{__package__}.conversion:convert",
+        assembler=f"{__package__}.assembly:assemble",
         parts=("llm", "mask2former"),
         presets={"smoke": {}, "tiny": {}},
         trained=True,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from baselines.common.languages import Size, TextPart, Texts
-from baselines.psalm.modeling import PsalmConfig
-from baselines.psalm.predictor import FIXED_TEXTS, PsalmPredictor
-from baselines.segearth_r1.tiny import parts_of
-from baselines.training.config import TrainConfig
-from baselines.training.learner import Learner, assemble
+from ..common.languages import Size, TextPart, Texts
+from ..segearth_r1.tiny import parts_of
+from ..training.config import TrainConfig
+from ..training.learner import Learner, assemble
+from .modeling import PsalmConfig
+from .predictor import FIXED_TEXTS, PsalmPredictor
 
 _PARTS: dict[Size, dict[str, Any]] = {
     "mini": {"queries": 8, "connector_dim": 64},

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from baselines.segearth_r1.losses import MaskLossConfig, bce_loss, dice_loss, sample_points, uncertain_points
+from ..segearth_r1.losses import MaskLossConfig, bce_loss, dice_loss, sample_points, uncertain_points
 
 
 @dataclass(frozen=True)

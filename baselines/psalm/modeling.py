@@ -9,18 +9,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModel
 
-from baselines.common.encoders import make_encoder
-from baselines.common.modeling import ReasoningModel, states_at
-from baselines.common.pixels import normalise
-from baselines.psalm.connector import ResidualConnector
-from baselines.psalm.losses import PsalmLossConfig, match_losses
-from baselines.segearth_r1.configuration import SegEarthR1Config
-from baselines.segearth_r1.description import mean_over
-from baselines.segearth_r1.mask_decoder import MaskDecoder
-from baselines.segearth_r1.modeling import ImageFeatures
-from baselines.segearth_r1.pixel_decoder import PixelDecoder
-from baselines.segearth_r1.vision import SwinTransformer
 from earthreason.errors import EarthReasonError
+
+from ..common.encoders import make_encoder
+from ..common.modeling import ReasoningModel, states_at
+from ..common.pixels import normalise
+from ..segearth_r1.configuration import SegEarthR1Config
+from ..segearth_r1.description import mean_over
+from ..segearth_r1.mask_decoder import MaskDecoder
+from ..segearth_r1.modeling import ImageFeatures
+from ..segearth_r1.pixel_decoder import PixelDecoder
+from ..segearth_r1.vision import SwinTransformer
+from .connector import ResidualConnector
+from .losses import PsalmLossConfig, match_losses
 
 QUERY_ID = -201
 """Placeholder for one mask query in `input_ids`."""

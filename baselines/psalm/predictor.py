@@ -6,11 +6,11 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from baselines.common.predictor import MaskPredictor
-from baselines.common.processing import Processor
-from baselines.common.prompt import IMAGE_ID, Piece, Task, TokenPrompt, join_pieces
-from baselines.psalm.modeling import QUERY_ID, PsalmModel
-from baselines.segearth_r1.prompt import BEFORE_IMAGE, INSTRUCTION
+from ..common.predictor import MaskPredictor
+from ..common.processing import Processor
+from ..common.prompt import IMAGE_ID, Piece, Task, TokenPrompt, join_pieces
+from ..segearth_r1.prompt import BEFORE_IMAGE, INSTRUCTION
+from .modeling import QUERY_ID, PsalmModel
 
 _BEFORE_QUESTION = INSTRUCTION.format(task="Referring")
 _REPLY = " [/INST] \nSure, the segmentation result is "

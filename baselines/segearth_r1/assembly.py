@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from baselines.common.assembly import Assembly, Part, assemble_model
-from baselines.common.language_parts import load_language_part
-from baselines.registry import AssemblyOptions
-from baselines.segearth_r1.configuration import SegEarthR1Config
-from baselines.segearth_r1.mask2former import load_mask2former
-from baselines.segearth_r1.predictor import SegEarthR1Predictor
-from baselines.segearth_r1.processing import SegEarthR1Processor
+from ..common.assembly import Assembly, Part, assemble_model
+from ..common.language_parts import load_language_part
+from ..registry import AssemblyOptions
+from .configuration import SegEarthR1Config
+from .mask2former import load_mask2former
+from .predictor import SegEarthR1Predictor
+from .processing import SegEarthR1Processor
 
 _NEW = re.compile(r"(connector|description)\..*")
 

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from transformers import AutoConfig, PhiConfig, PreTrainedConfig
 
-from baselines.common.pixels import PIXEL_MEAN, PIXEL_STD
-from baselines.common.prompt import Task
-from baselines.common.resolution import GroundResolution, known_range
+from ..common.pixels import PIXEL_MEAN, PIXEL_STD
+from ..common.prompt import Task
+from ..common.resolution import GroundResolution, known_range
 
 PAD_TOKEN_ID, SEG_TOKEN_ID, END_TOKEN_ID = 50295, 50296, 50256
 VOCABULARY = 50297

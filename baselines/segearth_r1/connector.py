@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from baselines.segearth_r1.configuration import SegEarthR1Config
+from .configuration import SegEarthR1Config
 
 
 class CompressionConnector(nn.Module):

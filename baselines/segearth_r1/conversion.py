@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from baselines.common.conversion import (
+from earthreason.errors import DataNotFoundError, EarthReasonError
+
+from ..common.conversion import (
     Report,
     Table,
     convert_tensors,
@@ -23,13 +25,12 @@ from baselines.common.conversion import (
     save_checkpoint,
     shapes_of,
 )
-from baselines.common.processing import Processor
-from baselines.common.weights import read_tensors
-from baselines.registry import ConversionOptions
-from baselines.segearth_r1.configuration import SegEarthR1Config
-from baselines.segearth_r1.modeling import SegEarthR1Model
-from baselines.segearth_r1.processing import SegEarthR1Processor
-from earthreason.errors import DataNotFoundError, EarthReasonError
+from ..common.processing import Processor
+from ..common.weights import read_tensors
+from ..registry import ConversionOptions
+from .configuration import SegEarthR1Config
+from .modeling import SegEarthR1Model
+from .processing import SegEarthR1Processor
 
 _DECODER = r"predictor\.transformer_"
 RENAMES: Table = (

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.segearth_r1.configuration import SegEarthR1Config
+from .configuration import SegEarthR1Config
 
 
 def mean_over(states: Tensor, selected: Tensor) -> Tensor:

@@ -1,15 +1,15 @@
 """Register SegEarth-R1. It has no presets, as the comparison suites name it as their reference."""
 
-from baselines.registry import ModelEntry, register
+from ..registry import ModelEntry, register
 
 register(
     ModelEntry(
         name="segearth_r1",
         summary="the reference model of the paper; needs --checkpoint",
-        predictor="baselines.segearth_r1.predictor:SegEarthR1Predictor.build",
-        learner="baselines.segearth_r1.learner:build",
-        converter="baselines.segearth_r1.conversion:convert",
-        assembler="baselines.segearth_r1.assembly:assemble",
+        predictor=f"{__package__}.predictor:SegEarthR1Predictor.build",
+        learner=f"{__package__}.learner:build",
+        converter=f"{__package__}.conversion:convert",
+        assembler=f"{__package__}.assembly:assemble",
         parts=("llm", "mask2former"),
         own_options=("config",),
         trained=True,

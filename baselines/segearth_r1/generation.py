@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from baselines.common.generation import MOST, write_reply
-from baselines.common.prompt import Task, TokenPrompt
-from baselines.segearth_r1.modeling import SegEarthR1Model
-from baselines.segearth_r1.prompt import open_reply
+from ..common.generation import MOST, write_reply
+from ..common.prompt import Task, TokenPrompt
+from .modeling import SegEarthR1Model
+from .prompt import open_reply
 
 
 @torch.inference_mode()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from baselines.common.languages import TextPart, Texts
-from baselines.segearth_r1.configuration import SegEarthR1Config
-from baselines.segearth_r1.predictor import SegEarthR1Predictor
-from baselines.segearth_r1.prompt import fixed_texts
-from baselines.segearth_r1.tiny import parts_of
-from baselines.training.config import TrainConfig
-from baselines.training.learner import Learner, assemble
+from ..common.languages import TextPart, Texts
+from ..training.config import TrainConfig
+from ..training.learner import Learner, assemble
+from .configuration import SegEarthR1Config
+from .predictor import SegEarthR1Predictor
+from .prompt import fixed_texts
+from .tiny import parts_of
 
 
 def build(config: TrainConfig, texts: Texts) -> Learner:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from baselines.common.losses import LossOptions, PointPadding
+from ..common.losses import LossOptions, PointPadding
 
 
 @dataclass(frozen=True)

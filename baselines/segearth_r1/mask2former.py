@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig
 
-from baselines.common.assembly import Part, local_folder
-from baselines.common.conversion import Table, read_arrays, rename
-from baselines.common.devices import DTYPES
-from baselines.common.weights import read_tensors
-from baselines.segearth_r1.conversion import our_name
-from baselines.segearth_r1.pixel_decoder import LEVELS
 from earthreason.errors import DataFormatError, DataNotFoundError
+
+from ..common.assembly import Part, local_folder
+from ..common.conversion import Table, read_arrays, rename
+from ..common.devices import DTYPES
+from ..common.weights import read_tensors
+from .conversion import our_name
+from .pixel_decoder import LEVELS
 
 PICKLED_HEADS = 8
 """Attention heads of the decoders in detectron2's models, which the shapes do not tell."""

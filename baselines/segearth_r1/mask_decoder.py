@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.segearth_r1.configuration import SegEarthR1Config
-from baselines.segearth_r1.pixel_decoder import LEVELS, sine_positions
+from .configuration import SegEarthR1Config
+from .pixel_decoder import LEVELS, sine_positions
 
 
 class DecoderLayer(nn.Module):

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from baselines.common.encoders import make_encoder
-from baselines.common.modeling import MaskOutput, ReasoningModel
-from baselines.common.pixels import normalise
-from baselines.segearth_r1.configuration import SegEarthR1Config
-from baselines.segearth_r1.connector import CompressionConnector
-from baselines.segearth_r1.description import DescriptionHead
-from baselines.segearth_r1.losses import MaskLossConfig, mask_losses
-from baselines.segearth_r1.mask_decoder import MaskDecoder
-from baselines.segearth_r1.pixel_decoder import PixelDecoder
-from baselines.segearth_r1.vision import SwinTransformer
+from ..common.encoders import make_encoder
+from ..common.modeling import MaskOutput, ReasoningModel
+from ..common.pixels import normalise
+from .configuration import SegEarthR1Config
+from .connector import CompressionConnector
+from .description import DescriptionHead
+from .losses import MaskLossConfig, mask_losses
+from .mask_decoder import MaskDecoder
+from .pixel_decoder import PixelDecoder
+from .vision import SwinTransformer
 
 
 @dataclass

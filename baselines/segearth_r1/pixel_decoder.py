@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.common.devices import cached_constant
-from baselines.segearth_r1.configuration import SegEarthR1Config
+from ..common.devices import cached_constant
+from .configuration import SegEarthR1Config
 
 LEVELS = 3
 _GROUPS = 32

@@ -8,11 +8,12 @@ import torch
 from PIL import Image
 from transformers import PreTrainedConfig
 
-from baselines.common.predictor import MaskPredictor, find_config
-from baselines.segearth_r1.generation import generate_reply
-from baselines.segearth_r1.modeling import SegEarthR1Model
-from baselines.segearth_r1.processing import SegEarthR1Processor
 from earthreason.errors import EarthReasonError
+
+from ..common.predictor import MaskPredictor, find_config
+from .generation import generate_reply
+from .modeling import SegEarthR1Model
+from .processing import SegEarthR1Processor
 
 
 class SegEarthR1Predictor(MaskPredictor[SegEarthR1Model]):
@@ -32,7 +33,7 @@ class SegEarthR1Predictor(MaskPredictor[SegEarthR1Model]):
         if '"llava_phi"' in path.read_text():
             raise EarthReasonError(
                 f"{checkpoint} is a checkpoint of the reference code; convert it once: "
-                f"python -m baselines convert segearth_r1 {checkpoint} NEW_FOLDER"
+                f"earthreason-baselines convert segearth_r1 {checkpoint} NEW_FOLDER"
             )
         return super().read_config(checkpoint)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from baselines.common.processing import Processor
-from baselines.common.prompt import Task, TokenPrompt
-from baselines.segearth_r1.prompt import write_prompt
+from ..common.processing import Processor
+from ..common.prompt import Task, TokenPrompt
+from .prompt import write_prompt
 
 
 class SegEarthR1Processor(Processor):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from baselines.common.prompt import (
+from ..common.prompt import (
     IMAGE_ID,
     NO_TARGET_ANSWER,
     Piece,

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from baselines.common.languages import Size, byte_tokenizer, text_config
-from baselines.common.processing import add_tokens
-from baselines.segearth_r1.configuration import SegEarthR1Config
-from baselines.segearth_r1.modeling import SegEarthR1Model
-from baselines.segearth_r1.processing import SegEarthR1Processor
+from ..common.languages import Size, byte_tokenizer, text_config
+from ..common.processing import add_tokens
+from .configuration import SegEarthR1Config
+from .modeling import SegEarthR1Model
+from .processing import SegEarthR1Processor
 
 PARTS: dict[Size, dict[str, Any]] = {
     "mini": {

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.common.devices import cached_constant
-from baselines.segearth_r1.configuration import SegEarthR1Config
+from ..common.devices import cached_constant
+from .configuration import SegEarthR1Config
 
 MLP_RATIO = 4
 _BLOCKED = -100.0

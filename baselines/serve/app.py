@@ -15,21 +15,22 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 import earthreason
-from baselines.serve import asking, browsing, downloads
-from baselines.serve.jobs import JobQueue
-from baselines.serve.metrics import Measures
-from baselines.serve.results import Results
-from baselines.serve.samples import Samples
-from baselines.serve.scenes import Scenes
-from baselines.serve.segmenting import answer_scene
-from baselines.serve.settings import RefusedError, Settings
-from baselines.serve.state import State
-from baselines.serve.worker import Answer, StoppedError, Worker
 from earthreason.errors import EarthReasonError
 from earthreason.geo.model import TileModel
 from earthreason.web.asgi import App, Receive, Scope, Send, StatusNote
 from earthreason.web.bodies import ExplainsLimits, ImpatientWithBodies
 from earthreason.web.guards import content_policy, guard_pages, tell_faults_as_json
+
+from . import asking, browsing, downloads
+from .jobs import JobQueue
+from .metrics import Measures
+from .results import Results
+from .samples import Samples
+from .scenes import Scenes
+from .segmenting import answer_scene
+from .settings import RefusedError, Settings
+from .state import State
+from .worker import Answer, StoppedError, Worker
 
 HERE = Path(__file__).parent
 logger = logging.getLogger(__name__)

@@ -18,18 +18,19 @@ import numpy as np
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
 
-from baselines.serve.browsing import THRESHOLD
-from baselines.serve.jobs import Job, Outcome
-from baselines.serve.pictures import Picture, check_picture, check_pixels
-from baselines.serve.results import Result
-from baselines.serve.schemas import AnswerInfo, Links, Segmented, errors
-from baselines.serve.segmenting import area_window, can_write, magnification, measure_answer, tasks_of
-from baselines.serve.settings import LONGEST_QUESTION, MOST_QUESTIONS, RefusedError
-from baselines.serve.state import Shared, State
-from baselines.serve.warping import degrees, mercator_bounds
 from earthreason.geo.answers import SceneAnswers
 from earthreason.geo.resolution import ground_resolution
 from earthreason.geo.scene import Scene
+
+from .browsing import THRESHOLD
+from .jobs import Job, Outcome
+from .pictures import Picture, check_picture, check_pixels
+from .results import Result
+from .schemas import AnswerInfo, Links, Segmented, errors
+from .segmenting import area_window, can_write, magnification, measure_answer, tasks_of
+from .settings import LONGEST_QUESTION, MOST_QUESTIONS, RefusedError
+from .state import Shared, State
+from .warping import degrees, mercator_bounds
 
 router = APIRouter()
 _LOOK_SECONDS = 0.25

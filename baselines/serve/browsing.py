@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Response
 from fastapi.concurrency import run_in_threadpool
 
-from baselines.serve.schemas import Health, Info, Limits, SampleInfo, SceneInfo, errors
-from baselines.serve.segmenting import can_write, tasks_of
-from baselines.serve.settings import LONGEST_QUESTION, MOST_QUESTIONS, RefusedError
-from baselines.serve.state import Shared, State
 from earthreason.geo.resolution import ground_resolution
+
+from .schemas import Health, Info, Limits, SampleInfo, SceneInfo, errors
+from .segmenting import can_write, tasks_of
+from .settings import LONGEST_QUESTION, MOST_QUESTIONS, RefusedError
+from .state import Shared, State
 
 THRESHOLD = 0.5
 """Probability above which pixels are marked, unless a request says otherwise."""

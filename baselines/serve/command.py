@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from baselines.cli_options import CHECKPOINT_HELP, DtypeOption, TaskOption
+from ..cli_options import CHECKPOINT_HELP, DtypeOption, TaskOption
 
 _LARGEST_PICTURE = 178
 """Megapixels that Pillow decodes at most."""
@@ -56,11 +56,12 @@ def serve(
 ) -> None:
     """Try a model: a page in the browser, and the same over HTTP.
 
-    Example: python -m baselines serve --checkpoint tiny --scenes scenes
+    Example: earthreason-baselines serve --checkpoint tiny --scenes scenes
     """
-    from baselines.serve.running import load_models, open_port, serve_app
-    from baselines.serve.settings import Settings, host_names
     from earthreason.cli.app import stderr
+
+    from .running import load_models, open_port, serve_app
+    from .settings import Settings, host_names
 
     devices = device or ["cpu"]
     settings = Settings(

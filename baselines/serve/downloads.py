@@ -11,14 +11,15 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
-from baselines.serve.browsing import THRESHOLD
-from baselines.serve.rendering import map_png, mask_png, overlay_png, probability_png
-from baselines.serve.results import Result
-from baselines.serve.schemas import errors
-from baselines.serve.segmenting import write_answer
-from baselines.serve.settings import RefusedError
-from baselines.serve.state import Shared, State
 from earthreason.errors import EarthReasonError
+
+from .browsing import THRESHOLD
+from .rendering import map_png, mask_png, overlay_png, probability_png
+from .results import Result
+from .schemas import errors
+from .segmenting import write_answer
+from .settings import RefusedError
+from .state import Shared, State
 
 router = APIRouter(prefix="/results/{id}/{number}")
 _PNG = {**errors(404, 422), 200: {"content": {"image/png": {}}}}

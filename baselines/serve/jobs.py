@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines.serve.results import Result
-from baselines.serve.settings import RefusedError
 from earthreason.geo.answers import SceneAnswers
 from earthreason.geo.scene import Scene
+
+from .results import Result
+from .settings import RefusedError
 
 MOST_TOGETHER = 8
 """Most small pictures whose tiles a model is given at once."""

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from baselines.serve.settings import RefusedError
 from earthreason.data.pictures import DEEP_MODES
 from earthreason.errors import DataFormatError, EarthReasonError, reason_of
 from earthreason.geo.grid import GeoGrid, Window
 from earthreason.geo.scene import Block, Scene
+
+from .settings import RefusedError
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF
 _FORMATS = ("JPEG", "PNG", "WEBP")

@@ -7,10 +7,11 @@ import io
 import numpy as np
 from PIL import Image
 
-from baselines.serve.results import Result
-from baselines.serve.settings import RefusedError
-from baselines.serve.warping import map_area, warp, window_of
 from earthreason.overlay import PREDICTION_COLOUR, draw_overlay, shrink_mask
+
+from .results import Result
+from .settings import RefusedError
+from .warping import map_area, warp, window_of
 
 PREVIEW_SIDE = 2048
 """Longest side of previews and overlays, in pixels."""

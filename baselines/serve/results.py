@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines.serve.scratch import make_folder, remove_abandoned
-from baselines.serve.settings import RefusedError
 from earthreason.geo.answers import ArrayRaster, SceneAnswer, SceneAnswers
 from earthreason.geo.grid import GeoGrid, Window
+
+from .scratch import make_folder, remove_abandoned
+from .settings import RefusedError
 
 _STRIP = 4 << 20
 """Pixels that are copied to disk at once."""

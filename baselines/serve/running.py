@@ -13,13 +13,14 @@ from typing import Any
 
 import uvicorn
 
-from baselines.registry import PredictorOptions, build_predictor
-from baselines.serve.app import make_app
-from baselines.serve.settings import Settings
 from earthreason.cli.ports import check_free, url_of
 from earthreason.errors import EarthReasonError
 from earthreason.geo.model import TileModel
 from earthreason.web.connections import PatientWithFew, allow_connections
+
+from ..registry import PredictorOptions, build_predictor
+from .app import make_app
+from .settings import Settings
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _PATIENCE = 30
@@ -75,7 +76,7 @@ def model_of(checkpoint: str) -> str:
     Raises:
         EarthReasonError: the checkpoint is missing, or does not say.
     """
-    from baselines.common.predictor import find_config
+    from ..common.predictor import find_config
 
     path = find_config(checkpoint)
     try:

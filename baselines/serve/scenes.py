@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from baselines.serve.rendering import PREVIEW_SIDE, fit, png_of
-from baselines.serve.settings import RefusedError
-from baselines.serve.warping import Bounds, MapArea, degrees, mercator_bounds, tile_area, warp, window_of
 from earthreason.errors import EarthReasonError
 from earthreason.geo.grid import GeoGrid, Window
 from earthreason.geo.scene import Block, Scene
+
+from .rendering import PREVIEW_SIDE, fit, png_of
+from .settings import RefusedError
+from .warping import Bounds, MapArea, degrees, mercator_bounds, tile_area, warp, window_of
 
 SUFFIXES = (".tif", ".tiff", ".jp2")
 _MOST_OPEN = 8

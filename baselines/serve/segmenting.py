@@ -11,8 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from baselines.common.prompt import TASKS
-from baselines.serve.rendering import PREVIEW_SIDE, fit
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
 from earthreason.geo.answers import SceneAnswers
@@ -21,6 +19,9 @@ from earthreason.geo.grid import GeoGrid, Window
 from earthreason.geo.model import TileModel
 from earthreason.geo.resolution import ground_resolution
 from earthreason.geo.scene import Scene
+
+from ..common.prompt import TASKS
+from .rendering import PREVIEW_SIDE, fit
 
 
 @contextmanager

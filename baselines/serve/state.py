@@ -8,13 +8,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from baselines.serve.jobs import JobQueue
-from baselines.serve.metrics import Measures
-from baselines.serve.results import Results
-from baselines.serve.samples import Samples
-from baselines.serve.scenes import Scenes
-from baselines.serve.settings import Settings
 from earthreason.geo.model import TileModel
+
+from .jobs import JobQueue
+from .metrics import Measures
+from .results import Results
+from .samples import Samples
+from .scenes import Scenes
+from .settings import Settings
 
 
 @dataclass(frozen=True)

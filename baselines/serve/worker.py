@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from baselines.serve.jobs import Job, JobQueue, Outcome
-from baselines.serve.metrics import Measures
-from baselines.serve.segmenting import asking, can_write
-from baselines.serve.settings import RefusedError
 from earthreason.errors import EarthReasonError
 from earthreason.geo.answers import SceneAnswers
 from earthreason.geo.model import TileModel, TileScores
 from earthreason.geo.scene import Scene
+
+from .jobs import Job, JobQueue, Outcome
+from .metrics import Measures
+from .segmenting import asking, can_write
+from .settings import RefusedError
 
 logger = logging.getLogger(__name__)
 

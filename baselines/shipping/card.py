@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 from jinja2 import Environment, StrictUndefined
 from pydantic import BaseModel, ValidationError
 
-from baselines.common.resolution import describe_range, known_range
 from earthreason.data.sources.release import HUB_ID
 from earthreason.errors import DataFormatError, DataNotFoundError, describe_validation_error
 from earthreason.metrics.formats import format_interval, format_score
 from earthreason.metrics.scores import HEADLINE
 from earthreason.metrics.statistics import Interval
+
+from ..common.resolution import describe_range, known_range
 
 LICENCE = "Apache-2.0"
 TRAINING = "training.yaml"
@@ -42,7 +43,7 @@ class _Model(BaseModel, extra="allow"):
     @property
     def words(self) -> str | None:
         """Sentence encoder whose words a new language model started with."""
-        from baselines.common.words import encoder_of  # imports torch
+        from ..common.words import encoder_of  # imports torch
 
         return None if self.checkpoint or self.language_model else encoder_of(self.tokenizer)
 
@@ -123,7 +124,7 @@ class Stage:
 
     @property
     def command(self) -> str:
-        command = ["python", "-m", "baselines", "train", self.run.model, "--config", self.settings, "--out", self.out]
+        command = ["earthreason-baselines", "train", self.run.model, "--config", self.settings, "--out", self.out]
         return shlex.join(command)
 
 

@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from baselines.checkpoints import CARD, register_checkpoint, shipped_checkpoints
-from baselines.common.quantised import save_quantised
-from baselines.registry import PredictorOptions, build_predictor
-from baselines.shipping.card import Data, RunRecord, read_run, read_scores, stages_of, write_model_card
-from baselines.training.data import resolution_of
-from baselines.training.records import RUN, find_record
 from earthreason.data.checksums import sha256_of
 from earthreason.data.load import load_dataset
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.files import atomic_path, refuse_taken, write_text
 
+from ..checkpoints import CARD, register_checkpoint, shipped_checkpoints
+from ..common.quantised import save_quantised
+from ..registry import PredictorOptions, build_predictor
+from ..training.data import resolution_of
+from ..training.records import RUN, find_record
+from .card import Data, RunRecord, read_run, read_scores, stages_of, write_model_card
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from baselines.common.predictor import MaskPredictor
+    from ..common.predictor import MaskPredictor
 
 Dtype = Literal["bfloat16", "int8"]
 MAX_BYTES = 15_000_000

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from baselines.common.predictor import MaskPredictor
+from ..common.predictor import MaskPredictor
 
 FLOOR = 0.9
 """Minimum T-acc, the share of targets that get a mask."""

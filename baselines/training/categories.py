@@ -12,13 +12,14 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from baselines.common.losses import UNMAPPED
-from baselines.training.config import DataConfig
 from earthreason.data.layout import split_named
 from earthreason.errors import EarthReasonError
 from earthreason.masks.grids import Grid
 from earthreason.synthetic.maps import FOLDER
 from earthreason.torch import Item
+
+from ..common.losses import UNMAPPED
+from .config import DataConfig
 
 _STRIDE = 4
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
-from baselines.training.config import TrainConfig
 from earthreason.errors import EarthReasonError
 from earthreason.files import atomic_path
+
+from .config import TrainConfig
 
 logger = logging.getLogger("earthreason.training")
 _NAME = re.compile(r"step-(\d{7})")

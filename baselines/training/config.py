@@ -8,10 +8,14 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from baselines.common.languages import Size
-from baselines.common.losses import LossOptions, PointPadding
-from baselines.common.prompt import Task
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError, describe_faults
+
+from ..common.languages import Size
+from ..common.losses import LossOptions, PointPadding
+from ..common.prompt import Task
+
+PRESETS = Path(__file__).parents[1] / "configs"
+"""Folder of the configurations that come with the package."""
 
 
 class Part(BaseModel):
@@ -61,7 +65,7 @@ class ModelConfig(Part):
     """Model to train.
 
     Attributes:
-        name: name of the model; set by `python -m baselines train NAME`.
+        name: name of the model; set by `earthreason-baselines train NAME`.
         checkpoint: folder or Hub id to start from; None makes a new model.
         size: size of a new model: `mini` for tests, `tiny` with six million parameters (ten with the words of
             `minilm`), `small` with more.
@@ -262,15 +266,44 @@ class TrainConfig(Part):
         return self
 
 
-def load_config(path: Path, overrides: list[str] | None = None) -> TrainConfig:
-    """Read a configuration from a YAML file and apply `part.key=value` overrides.
+def preset_names() -> list[str]:
+    """List the configurations that come with the package, such as `segearth_r1/tiny`."""
+    return sorted(
+        path.relative_to(PRESETS).with_suffix("").as_posix()
+        for path in PRESETS.glob("*/*.yaml")
+        if path.parent.name != "suites"
+    )
+
+
+def find_config(given: Path) -> Path:
+    """Find a configuration by its path, or by the name of one that comes with the package.
 
     Raises:
-        DataNotFoundError: there is no such file.
+        DataNotFoundError: there is neither; the message lists the names.
+    """
+    if given.is_file():
+        return given
+    name = given.as_posix().removeprefix("configs/").removesuffix(".yaml")  # their place before 0.2
+    if name in preset_names():
+        return PRESETS / f"{name}.yaml"
+    raise DataNotFoundError(
+        f"there is no configuration {given}; give a YAML file, or one that comes with the package: "
+        f"{', '.join(preset_names())}"
+    )
+
+
+def load_config(given: Path, overrides: list[str] | None = None) -> TrainConfig:
+    """Read a configuration and apply `part.key=value` overrides.
+
+    Args:
+        given: path of a YAML file, or name of a configuration that comes with the package.
+        overrides: changes, each as `part.key=value`.
+
+    Raises:
+        DataNotFoundError: there is no such configuration.
         EarthReasonError: a key is unknown, or a value is invalid.
     """
-    if not path.is_file():
-        raise DataNotFoundError(f"there is no configuration {path}; configs/ holds the presets")
+    path = find_config(given)
     try:
         values: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:

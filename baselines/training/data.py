@@ -14,14 +14,15 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from baselines.common.processes import prefetch, usable_cores
-from baselines.common.resolution import GroundResolution, range_of
-from baselines.training.categories import CategoryMaps, TrainItem
-from baselines.training.config import TrainConfig
-from baselines.training.learner import Batch, Collate, Learner
-from baselines.training.order import Order, empty_rows, micro_batches
 from earthreason.errors import EarthReasonError
 from earthreason.torch import PixelReasoningDataset
+
+from ..common.processes import prefetch, usable_cores
+from ..common.resolution import GroundResolution, range_of
+from .categories import CategoryMaps, TrainItem
+from .config import TrainConfig
+from .learner import Batch, Collate, Learner
+from .order import Order, empty_rows, micro_batches
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -16,10 +16,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from baselines.training.data import Passes
-from baselines.training.records import save_offender
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_text
+
+from .data import Passes
+from .records import save_offender
 
 logger = logging.getLogger("earthreason.training")
 SKIPPED_SHARE = 0.05

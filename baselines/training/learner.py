@@ -13,16 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from baselines.common.encoders import load_encoder
-from baselines.common.languages import TextPart, Texts, make_text
-from baselines.common.modeling import ReasoningModel
-from baselines.common.predictor import MaskPredictor
-from baselines.common.processing import Processor
-from baselines.common.prompt import Task
-from baselines.registry import MODELS, check_learner, load_reference
-from baselines.training.categories import CategoryMaps, TrainItem, on_features
-from baselines.training.config import ModelConfig, TrainConfig
 from earthreason.errors import EarthReasonError
+
+from ..common.encoders import load_encoder
+from ..common.languages import TextPart, Texts, make_text
+from ..common.modeling import ReasoningModel
+from ..common.predictor import MaskPredictor
+from ..common.processing import Processor
+from ..common.prompt import Task
+from ..registry import MODELS, check_learner, load_reference
+from .categories import CategoryMaps, TrainItem, on_features
+from .config import ModelConfig, TrainConfig
 
 Batch = dict[str, Tensor]
 REPLAY_MULTIPLE = 64
@@ -96,7 +97,7 @@ class Learner:
         return self.predictor_class(model, self.processor, self.batch_size, self.task)
 
     def save(self, model: PreTrainedModel, folder: Path) -> None:
-        """Write a checkpoint for `python -m baselines predict`, without the parts that only training uses."""
+        """Write a checkpoint for `earthreason-baselines predict`, without the parts that only training uses."""
         model.save_pretrained(folder, state_dict=saved_weights(model))
         self.processor.save_pretrained(folder)
 

@@ -22,25 +22,26 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel
 from transformers import PreTrainedModel
 
-from baselines.common.devices import keep_freed_memory
-from baselines.common.predictor import NO_TARGET_THRESHOLD, MaskPredictor
-from baselines.common.resolution import describe_range
-from baselines.training.checkpoints import check_folder, identity_of, load_latest, save_state
-from baselines.training.config import TrainConfig
-from baselines.training.data import Passes, StepDataset, check_texts, order_of, resolution_of, texts_of
-from baselines.training.guard import Guard
-from baselines.training.learner import Batch, Learner, build_learner
-from baselines.training.optimizer import add_adapters, average_of, make_optimizer, without_adapters
-from baselines.training.order import pass_seed
-from baselines.training.pace import Pace
-from baselines.training.records import Clock, MetricLog, read_metric, write_card
-from baselines.training.replay import Replay
-from baselines.training.sharding import exchange_gradients, shard_model
-from baselines.training.state import gather_state, gather_weights, restore_state
-from baselines.training.validation import Look, ModelValidation
 from earthreason.data.load import load_dataset
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
+
+from ..common.devices import keep_freed_memory
+from ..common.predictor import NO_TARGET_THRESHOLD, MaskPredictor
+from ..common.resolution import describe_range
+from .checkpoints import check_folder, identity_of, load_latest, save_state
+from .config import TrainConfig
+from .data import Passes, StepDataset, check_texts, order_of, resolution_of, texts_of
+from .guard import Guard
+from .learner import Batch, Learner, build_learner
+from .optimizer import add_adapters, average_of, make_optimizer, without_adapters
+from .order import pass_seed
+from .pace import Pace
+from .records import Clock, MetricLog, read_metric, write_card
+from .replay import Replay
+from .sharding import exchange_gradients, shard_model
+from .state import gather_state, gather_weights, restore_state
+from .validation import Look, ModelValidation
 
 logger = logging.getLogger("earthreason.training")
 SOUND_ATTENTION = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)

@@ -16,8 +16,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import PreTrainedModel
 
-from baselines.training.config import LoraConfig, OptimConfig
 from earthreason.errors import EarthReasonError
+
+from .config import LoraConfig, OptimConfig
 
 _VISION = re.compile(r"vision_tower\.(?P<encoder>(?:clip\.|sam\.)?)(?P<part>.+)")  # LISA has two encoders
 _NUMBER = re.compile(r"\b(?:stages|layers?|blocks)\.(\d+)")

@@ -9,8 +9,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
 
-from baselines.training.config import OptimConfig, Schedule
-from baselines.training.records import Clock
+from .config import OptimConfig, Schedule
+from .records import Clock
 
 
 def rate_at(share: float, warmup_share: float, schedule: Schedule = "cosine") -> float:

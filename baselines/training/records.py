@@ -18,11 +18,12 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from baselines.checkpoints import locate_checkpoint
-from baselines.training.config import TrainConfig
-from baselines.training.data import Passes
 from earthreason import __version__
 from earthreason.files import write_json, write_text
+
+from ..checkpoints import locate_checkpoint
+from .config import TrainConfig
+from .data import Passes
 
 logger = logging.getLogger("earthreason.training")
 RUN = "run.json"

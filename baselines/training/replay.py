@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from baselines.training.learner import Batch
+from .learner import Batch
 
 WARMUPS = 3
 """Passes before recording, in which libraries choose their kernels."""

@@ -8,7 +8,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from transformers import PreTrainedModel
 
-from baselines.training.config import Shard
+from .config import Shard
 
 
 def shard_model(model: PreTrainedModel, kind: Shard, device: torch.device, processes: int) -> None:

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from baselines.common.predictor import MaskPredictor
-from baselines.training.calibration import Recorder, choose_threshold
-from baselines.training.config import TrainConfig
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.masks.rle import decode_rle
@@ -20,6 +17,10 @@ from earthreason.metrics.truth import references_of
 from earthreason.predictions.predict import predict_samples
 from earthreason.reports.grid import Answer, save_grid
 from earthreason.types import Predictor
+
+from ..common.predictor import MaskPredictor
+from .calibration import Recorder, choose_threshold
+from .config import TrainConfig
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -1,12 +1,12 @@
 """Register the models that ignore the question."""
 
-from baselines.registry import ModelEntry, register
+from ..registry import ModelEntry, register
 
 register(
     ModelEntry(
         name="empty",
         summary="always answers 'no target'",
-        predictor="baselines.trivial.predictor:build_empty",
+        predictor=f"{__package__}.predictor:build_empty",
         presets={"smoke": {}, "tiny": {}},
     )
 )
@@ -14,7 +14,7 @@ register(
     ModelEntry(
         name="everything",
         summary="marks the entire image",
-        predictor="baselines.trivial.predictor:build_everything",
+        predictor=f"{__package__}.predictor:build_everything",
         presets={"tiny": {}},
     )
 )
@@ -22,7 +22,7 @@ register(
     ModelEntry(
         name="centre",
         summary="marks an ellipse in the middle",
-        predictor="baselines.trivial.predictor:build_centre",
+        predictor=f"{__package__}.predictor:build_centre",
         presets={"tiny": {}},
     )
 )
@@ -30,7 +30,7 @@ register(
     ModelEntry(
         name="constant",
         summary="marks the constant mask that fits the train split best",
-        predictor="baselines.trivial.predictor:build_constant",
+        predictor=f"{__package__}.predictor:build_constant",
         presets={"smoke": {}, "tiny": {}},
     )
 )
@@ -38,7 +38,7 @@ register(
     ModelEntry(
         name="saliency",
         summary="marks the superpixels whose colour stands out",
-        predictor="baselines.trivial.predictor:build_saliency",
+        predictor=f"{__package__}.predictor:build_saliency",
         presets={"tiny": {}},
     )
 )

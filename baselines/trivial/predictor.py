@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from baselines.registry import PredictorOptions
-from baselines.trivial.constant import BestConstant
 from earthreason.predictors import Centre, Empty, Everything, Saliency
+
+from ..registry import PredictorOptions
+from .constant import BestConstant
 
 
 def build_empty(options: PredictorOptions) -> Empty:

@@ -17,8 +17,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from baselines.vlm_sam.profiles import Profile
 from earthreason.questions.servers.replies import unwrap
+
+from .profiles import Profile
 
 _BOXES = {"box", "boxes", "bbox", "bboxes", "box_2d", "bbox_2d", "boxes_2d", "bboxes_2d", "bounding_box"}
 _POINTS = {"point", "points", "point_2d", "points_2d"}

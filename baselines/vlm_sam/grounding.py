@@ -10,13 +10,14 @@ from typing import Any
 
 from PIL import Image
 
-from baselines.vlm_sam.answers import Grounding, Target, place, read_answer
-from baselines.vlm_sam.profiles import Profile
 from earthreason.errors import EarthReasonError
 from earthreason.questions.servers.client import ClientConfig, ModelClient, UnusableAnswerError
 from earthreason.questions.servers.pricing import load_prices
 from earthreason.questions.servers.request import Request
 from earthreason.reports.page import embed_image
+
+from .answers import Grounding, Target, place, read_answer
+from .profiles import Profile
 
 PROMPT_VERSION = 2
 """Version of the wording below; change it with the wording."""

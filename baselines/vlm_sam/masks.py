@@ -13,9 +13,10 @@ from torch.nn import functional as F
 from transformers import AutoConfig, Sam2Model, SamImageProcessorPil, SamModel
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from baselines.common.devices import DTYPES, find_device
-from baselines.vlm_sam.answers import Target
 from earthreason.errors import EarthReasonError
+
+from ..common.devices import DTYPES, find_device
+from .answers import Target
 
 
 class MaskMaker(Protocol):

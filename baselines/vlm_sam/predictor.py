@@ -11,14 +11,15 @@ from urllib.parse import urlsplit, urlunsplit
 import numpy as np
 from PIL import Image
 
-from baselines.registry import PredictorOptions
-from baselines.vlm_sam.grounding import PROMPT_VERSION, Located, Locator
-from baselines.vlm_sam.masks import Boxes, MaskMaker, load_mask_maker
-from baselines.vlm_sam.profiles import choose_profile
-from baselines.vlm_sam.selfcheck import check_profile
 from earthreason.errors import EarthReasonError
 from earthreason.questions.servers.client import ClientConfig
 from earthreason.types import Answer
+
+from ..registry import PredictorOptions
+from .grounding import PROMPT_VERSION, Located, Locator
+from .masks import Boxes, MaskMaker, load_mask_maker
+from .profiles import choose_profile
+from .selfcheck import check_profile
 
 logger = logging.getLogger("earthreason.baselines")
 _OPENAI = "https://api.openai.com/v1"

@@ -6,10 +6,11 @@ import logging
 
 from PIL import Image, ImageDraw
 
-from baselines.vlm_sam.answers import place, read_answer
-from baselines.vlm_sam.grounding import Located, Locator
-from baselines.vlm_sam.profiles import PROFILES, Profile
 from earthreason.errors import EarthReasonError
+
+from .answers import place, read_answer
+from .grounding import Located, Locator
+from .profiles import PROFILES, Profile
 
 logger = logging.getLogger("earthreason.baselines")
 SIZE = (560, 420)

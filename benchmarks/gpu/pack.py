@@ -74,8 +74,6 @@ class Machine:
         return canonicalize_name(requirement.name) not in self.packages
 
 
-EXTRAS = ("baselines",)
-"""Extras of EarthReason that the steps use."""
 TESTS = ("pytest", "hypothesis")
 """Packages of the extra `dev` that the GPU tests need."""
 GOLDENS = ("tiny.json", "tiny.npz")
@@ -133,7 +131,7 @@ def pack(out: Path, limit_mib: float) -> None:
         machine = read_machine(ROOT / "benchmarks" / "gpu" / "machine.txt")
         folder = out / "wheels"
         folder.mkdir(parents=True, exist_ok=True)
-        wheels = close(read_roots(ROOT / "pyproject.toml"), machine, lambda wanted: fetch(wanted, folder, machine))
+        wheels = close(read_roots(ROOT), machine, lambda wanted: fetch(wanted, folder, machine))
         for path in set(folder.glob("*.whl")) - {wheel.path for wheel in wheels}:
             path.unlink()
         for wheel in wheels:
@@ -173,13 +171,16 @@ def read_machine(path: Path) -> Machine:
     return Machine(packages=frozenset(canonicalize_name(word) for word in words))
 
 
-def read_roots(pyproject: Path) -> list[Requirement]:
-    """Read the requirements of EarthReason, its baselines and its GPU tests."""
-    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    extras = project.get("optional-dependencies", {})
-    lines = [*project["dependencies"], *(line for extra in EXTRAS for line in extras.get(extra, []))]
-    tests = [line for line in extras.get("dev", []) if canonicalize_name(Requirement(line).name) in TESTS]
-    return [Requirement(line) for line in [*lines, *tests]]
+def read_roots(checkout: Path) -> list[Requirement]:
+    """Read the requirements of EarthReason, its baselines and its GPU tests, without EarthReason itself."""
+    core, baselines = (
+        tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        for folder in (checkout, checkout / "baselines")
+    )
+    extras = core["optional-dependencies"]
+    tests = [line for line in extras["dev"] if canonicalize_name(Requirement(line).name) in TESTS]
+    lines = [*core["dependencies"], *extras["geo"], *baselines["dependencies"], *tests]
+    return [wanted for wanted in map(Requirement, lines) if canonicalize_name(wanted.name) != "earthreason"]
 
 
 def close(roots: Iterable[Requirement], machine: Machine, get: Fetch) -> list[Wheel]:

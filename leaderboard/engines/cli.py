@@ -12,9 +12,10 @@ import typer
 from earthreason.cli.app import stdout
 from earthreason.cli.options import DataDirOption
 from earthreason.errors import UnknownNameError
-from leaderboard.engines.bundles import SUBMISSIONS, Phase, now, phases_of
-from leaderboard.engines.requirements import IMAGE
-from leaderboard.results_cli import MainProtocolOption
+
+from ..results_cli import MainProtocolOption
+from .bundles import SUBMISSIONS, Phase, now, phases_of
+from .requirements import IMAGE
 
 OutOption = Annotated[Path, typer.Option("--out", help="Zip to write.")]
 ConfigOption = Annotated[
@@ -62,10 +63,11 @@ def codabench(
 ) -> None:
     """Write a Codabench competition bundle: phases, columns, pages, and the judge as its scoring program.
 
-    Example: python -m leaderboard codabench --out bundle.zip
+    Example: earthreason-leaderboard codabench --out bundle.zip
     """
     from earthreason.data.catalogue import get_set
-    from leaderboard.engines.codabench import write_codabench
+
+    from .codabench import write_codabench
 
     phases = _plan(config, split, data_dir, start, val_days, a_day, in_all, open_splits, protocol)
     write_codabench(out, phases, image, title or get_set(config).about.title)
@@ -88,10 +90,11 @@ def evalai(
 ) -> None:
     """Write an EvalAI challenge: configuration, annotations, and the judge as its evaluation script.
 
-    Example: python -m leaderboard evalai --out challenge.zip
+    Example: earthreason-leaderboard evalai --out challenge.zip
     """
     from earthreason.data.catalogue import get_set
-    from leaderboard.engines.evalai import write_evalai
+
+    from .evalai import write_evalai
 
     phases = _plan(config, split, data_dir, start, val_days, a_day, in_all, open_splits, protocol)
     write_evalai(out, phases, title or get_set(config).about.title)

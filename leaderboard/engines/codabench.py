@@ -13,10 +13,11 @@ import yaml
 from earthreason.files import private_path
 from earthreason.metrics.protocols import get_protocol
 from earthreason.reports.rules import QUESTIONS
-from leaderboard.accepted import DESCRIPTION
-from leaderboard.engines.bundles import Bundle, Phase, columns_of_phases, logo, pages_of, truth_bytes
-from leaderboard.engines.requirements import IMAGE, MODULES, pin_requirements
-from leaderboard.hidden import DECIMALS
+
+from ..accepted import DESCRIPTION
+from ..hidden import DECIMALS
+from .bundles import Bundle, Phase, columns_of_phases, logo, pages_of, truth_bytes
+from .requirements import IMAGE, MODULES, pin_requirements
 
 _SCORE_PROGRAM = f"""import subprocess
 import sys

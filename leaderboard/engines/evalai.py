@@ -13,10 +13,11 @@ from typing import Any
 import yaml
 
 from earthreason.files import private_path
-from leaderboard.accepted import DESCRIPTION, ENDINGS
-from leaderboard.engines.bundles import Bundle, Phase, columns_of_phases, logo, pages_of, truth_bytes
-from leaderboard.engines.evalai_script import PHASES
-from leaderboard.hidden import DECIMALS
+
+from ..accepted import DESCRIPTION, ENDINGS
+from ..hidden import DECIMALS
+from .bundles import Bundle, Phase, columns_of_phases, logo, pages_of, truth_bytes
+from .evalai_script import PHASES
 
 _ENDLESS = timedelta(days=3650)
 """EvalAI wants an end for every phase."""

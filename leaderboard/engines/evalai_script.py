@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from leaderboard.engines.scoring import PhaseFacts, columns_for, columns_of, quiet_errors, score_file
+from .scoring import PhaseFacts, columns_for, columns_of, quiet_errors, score_file
 
 PHASES = "phases.json"
 """File beside the script, with the facts of every phase by codename."""

@@ -18,10 +18,11 @@ from earthreason.metrics.references import read_references
 from earthreason.metrics.scores import N_ACC, OVERLAP, T_ACC
 from earthreason.metrics.statistics import FEW_IMAGES
 from earthreason.predictions.reader import open_predictions
-from leaderboard.accepted import ARCHIVES, DESCRIPTION, MASKS, TEXTS
-from leaderboard.hidden import shown_figures
-from leaderboard.records import ALL, ResultRecord, ScoreEstimate
-from leaderboard.scoring import score_predictions
+
+from ..accepted import ARCHIVES, DESCRIPTION, MASKS, TEXTS
+from ..hidden import shown_figures
+from ..records import ALL, ResultRecord, ScoreEstimate
+from ..scoring import score_predictions
 
 _KEYS = dict(zip((*OVERLAP, N_ACC.name, T_ACC.name), ("giou", "ciou", "pr50", "n_acc", "t_acc"), strict=True))
 

@@ -2,9 +2,7 @@
 
 from alembic import context
 
-from leaderboard.tables import Base
-
-connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
+handed = context.config.attributes
+context.configure(connection=handed["connection"], target_metadata=handed["metadata"], render_as_batch=True)
 with context.begin_transaction():
     context.run_migrations()

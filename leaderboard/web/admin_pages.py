@@ -11,18 +11,18 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from leaderboard.database import Database
-from leaderboard.links import create_link
-from leaderboard.outgoing import GIVEN_UP, WAITING
-from leaderboard.splits import close_split, list_splits
-from leaderboard.submissions import RefusedError, own_submission, set_flag
-from leaderboard.tables import INVITATION, Member, Outgoing, Submission, Team, Token
-from leaderboard.tokens import OWNER, Caller, create_token, revoke_token, rotate_token
-from leaderboard.web.forms import SIGN_IN, SMALL_FORM, Fault, Number, keeping_fields
-from leaderboard.web.health import read_queue
-from leaderboard.web.joining import join_url
-from leaderboard.web.personal import FormKey, check_id, day_of, key_of_forms, personal, signed_in
-from leaderboard.web.state import Browser, Shared, State
+from ..database import Database
+from ..links import create_link
+from ..outgoing import GIVEN_UP, WAITING
+from ..splits import close_split, list_splits
+from ..submissions import RefusedError, own_submission, set_flag
+from ..tables import INVITATION, Member, Outgoing, Submission, Team, Token
+from ..tokens import OWNER, Caller, create_token, revoke_token, rotate_token
+from .forms import SIGN_IN, SMALL_FORM, Fault, Number, keeping_fields
+from .health import read_queue
+from .joining import join_url
+from .personal import FormKey, check_id, day_of, key_of_forms, personal, signed_in
+from .state import Browser, Shared, State
 
 ADMIN = "/admin"
 _MOST_SHOWN = 200

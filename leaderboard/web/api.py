@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.orm import Session
 
-from leaderboard.accepted import DESCRIPTION
-from leaderboard.entries import public_metadata, shown_record
-from leaderboard.records import Metadata, ResultRecord, Sha256, check_card
-from leaderboard.splits import NAME_PATTERN, get_split, list_splits
-from leaderboard.submissions import (
+from ..accepted import DESCRIPTION
+from ..entries import public_metadata, shown_record
+from ..records import Metadata, ResultRecord, Sha256, check_card
+from ..splits import NAME_PATTERN, get_split, list_splits
+from ..submissions import (
     Announcement,
     NotThereError,
     RefusedError,
@@ -24,12 +24,12 @@ from leaderboard.submissions import (
     latest_result,
     list_of_team,
 )
-from leaderboard.tables import ScoredResult, Submission
-from leaderboard.tokens import Caller
-from leaderboard.web.errors import ERRORS
-from leaderboard.web.queries import Limit, Offset
-from leaderboard.web.state import AnyCaller, Shared, SomeCaller
-from leaderboard.web.uploads import spool, store
+from ..tables import ScoredResult, Submission
+from ..tokens import Caller
+from .errors import ERRORS
+from .queries import Limit, Offset
+from .state import AnyCaller, Shared, SomeCaller
+from .uploads import spool, store
 
 _CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
 _BINARY = {"type": "string", "format": "binary"}

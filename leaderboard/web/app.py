@@ -19,11 +19,12 @@ import earthreason
 from earthreason.errors import EarthReasonError, describe_validation_error
 from earthreason.web.bodies import ExplainsLimits, ImpatientWithBodies
 from earthreason.web.guards import SafeHeaders
-from leaderboard.availability import UnavailableError, cause_of
-from leaderboard.database import Database
-from leaderboard.logs import say
-from leaderboard.settings import Settings
-from leaderboard.web import (
+
+from ..availability import UnavailableError, cause_of
+from ..database import Database
+from ..logs import say
+from ..settings import Settings
+from . import (
     admin_pages,
     api,
     board_api,
@@ -39,14 +40,14 @@ from leaderboard.web import (
     team_pages,
     wins_page,
 )
-from leaderboard.web.cache import Board
-from leaderboard.web.errors import status_of
-from leaderboard.web.guard import HEADERS, Guesses, RequestLog
-from leaderboard.web.limits import Budgets, Drawing, TooManyError
-from leaderboard.web.methods import HeadLikeGet, OpenToScripts, Tagged
-from leaderboard.web.packing import PackedAsAsked
-from leaderboard.web.rendering import render_error
-from leaderboard.web.state import State, get_state
+from .cache import Board
+from .errors import status_of
+from .guard import HEADERS, Guesses, RequestLog
+from .limits import Budgets, Drawing, TooManyError
+from .methods import HeadLikeGet, OpenToScripts, Tagged
+from .packing import PackedAsAsked
+from .rendering import render_error
+from .state import State, get_state
 
 STATIC = Path(__file__).parent.parent / "static"
 RETRY = {"Retry-After": "2"}

@@ -14,17 +14,18 @@ from pydantic import JsonValue
 from sqlalchemy.orm import Session
 
 from earthreason.errors import UnknownNameError
-from leaderboard.board import PAGE_ROWS, BoardQuery, BoardRow, table_values
-from leaderboard.exports import FORMATS, ExportFormat
-from leaderboard.published import load_published
-from leaderboard.records import ALL
-from leaderboard.selection import Selection, read_table
-from leaderboard.splits import get_split
-from leaderboard.web.cache import matches
-from leaderboard.web.errors import ERRORS
-from leaderboard.web.limits import client_of
-from leaderboard.web.queries import Limit, Offset, Resolved
-from leaderboard.web.state import Shared, State
+
+from ..board import PAGE_ROWS, BoardQuery, BoardRow, table_values
+from ..exports import FORMATS, ExportFormat
+from ..published import load_published
+from ..records import ALL
+from ..selection import Selection, read_table
+from ..splits import get_split
+from .cache import matches
+from .errors import ERRORS
+from .limits import client_of
+from .queries import Limit, Offset, Resolved
+from .state import Shared, State
 
 router = APIRouter(prefix="/api", responses=ERRORS)
 DESCRIPTION_PATH = "/openapi.json"

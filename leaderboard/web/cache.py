@@ -17,13 +17,14 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL
-from leaderboard.board import BoardQuery
-from leaderboard.changes import Changes, changes_since, last_change
-from leaderboard.database import Database
-from leaderboard.selection import Selection, canonical, select_rows
-from leaderboard.splits import NoSplitError, main_protocols
-from leaderboard.web.limits import Drawing, client_of
-from leaderboard.web.packing import choose_packing, pack
+
+from ..board import BoardQuery
+from ..changes import Changes, changes_since, last_change
+from ..database import Database
+from ..selection import Selection, canonical, select_rows
+from ..splits import NoSplitError, main_protocols
+from .limits import Drawing, client_of
+from .packing import choose_packing, pack
 
 Returned = TypeVar("Returned")
 _FRESH_SECONDS = 0.25

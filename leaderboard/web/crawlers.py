@@ -10,12 +10,12 @@ from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from leaderboard.splits import list_splits
-from leaderboard.submissions import RefusedError
-from leaderboard.tables import ListedRow
-from leaderboard.web.api import Address
-from leaderboard.web.rendering import ServerLinks
-from leaderboard.web.state import Shared
+from ..splits import list_splits
+from ..submissions import RefusedError
+from ..tables import ListedRow
+from .api import Address
+from .rendering import ServerLinks
+from .state import Shared
 
 router = APIRouter()
 _MODELS = 1000

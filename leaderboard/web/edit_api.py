@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy.orm import Session
 
-from leaderboard.edits import Description, declare_final, delete_submission, edit
-from leaderboard.history import MOST, changes_of, public_changes
-from leaderboard.records import Metadata, Text, check_card
-from leaderboard.splits import get_split
-from leaderboard.submissions import (
+from ..edits import Description, declare_final, delete_submission, edit
+from ..history import MOST, changes_of, public_changes
+from ..records import Metadata, Text, check_card
+from ..splits import get_split
+from ..submissions import (
     NotThereError,
     RefusedError,
     is_owner,
@@ -23,12 +23,12 @@ from leaderboard.submissions import (
     set_flag,
     set_visibility,
 )
-from leaderboard.tables import Change, Submission
-from leaderboard.tokens import Caller
-from leaderboard.web.api import JSON_BYTES, Address, SubmissionBody, SubmissionId, describe
-from leaderboard.web.errors import ERRORS
-from leaderboard.web.queries import Limit, Offset
-from leaderboard.web.state import AnyCaller, Shared, SomeCaller
+from ..tables import Change, Submission
+from ..tokens import Caller
+from .api import JSON_BYTES, Address, SubmissionBody, SubmissionId, describe
+from .errors import ERRORS
+from .queries import Limit, Offset
+from .state import AnyCaller, Shared, SomeCaller
 
 router = APIRouter(prefix="/api", responses=ERRORS)
 

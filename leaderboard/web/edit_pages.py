@@ -13,11 +13,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
-from leaderboard.edits import declare_final, delete_submission, edit
-from leaderboard.history import MOST, changes_of, public_changes
-from leaderboard.records import RecordError
-from leaderboard.splits import get_split
-from leaderboard.submissions import (
+
+from ..edits import declare_final, delete_submission, edit
+from ..history import MOST, changes_of, public_changes
+from ..records import RecordError
+from ..splits import get_split
+from ..submissions import (
     NotThereError,
     RefusedError,
     find_submission,
@@ -25,14 +26,14 @@ from leaderboard.submissions import (
     is_public,
     own_submission,
 )
-from leaderboard.tables import Change, ListedRow, Submission
-from leaderboard.tokens import Caller
-from leaderboard.web.edit_api import find_history
-from leaderboard.web.errors import status_of
-from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute
-from leaderboard.web.personal import DescriptionForm, FormKey, ShownId, fill_in, key_of_forms, personal, signed_in
-from leaderboard.web.queries import PageNumber
-from leaderboard.web.state import Browser, Shared, State
+from ..tables import Change, ListedRow, Submission
+from ..tokens import Caller
+from .edit_api import find_history
+from .errors import status_of
+from .forms import SIGN_IN, SMALL_FORM, FormRoute
+from .personal import DescriptionForm, FormKey, ShownId, fill_in, key_of_forms, personal, signed_in
+from .queries import PageNumber
+from .state import Browser, Shared, State
 
 router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
 _FORM = 128 << 10

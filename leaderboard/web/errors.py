@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from earthreason.errors import EarthReasonError, UnknownNameError
-from leaderboard.records import RecordError
-from leaderboard.submissions import RefusedError
+
+from ..records import RecordError
+from ..submissions import RefusedError
 
 
 class ErrorBody(BaseModel):

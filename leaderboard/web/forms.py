@@ -12,11 +12,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from earthreason.errors import EarthReasonError, describe_validation_error
-from leaderboard.submissions import RefusedError
-from leaderboard.tables import MOST_NUMBER
-from leaderboard.tokens import Caller, form_key
-from leaderboard.web.errors import status_of
-from leaderboard.web.state import COOKIE, State, browser_caller, get_state
+
+from ..submissions import RefusedError
+from ..tables import MOST_NUMBER
+from ..tokens import Caller, form_key
+from .errors import status_of
+from .state import COOKIE, State, browser_caller, get_state
 
 SIGN_IN, E_MAIL_FORM, JOIN = "/sign-in", "/sign-in/email", "/join"
 SMALL_FORM = 16 << 10

@@ -14,7 +14,8 @@ from starlette.responses import Response
 
 from earthreason.web.asgi import App, Receive, Scope, Send, StatusNote
 from earthreason.web.guards import content_policy, safe_headers
-from leaderboard.logs import log, say
+
+from ..logs import log, say
 
 CONTENT_POLICY = content_policy()
 HEADERS = safe_headers(CONTENT_POLICY, referrer="same-origin")

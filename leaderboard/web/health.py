@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from leaderboard.availability import Cause
-from leaderboard.tables import QUEUED, RUNNING, ScoredResult, Submission
-from leaderboard.web.state import Shared
+from ..availability import Cause
+from ..tables import QUEUED, RUNNING, ScoredResult, Submission
+from .state import Shared
 
 router = APIRouter()
 PATH = "/health"

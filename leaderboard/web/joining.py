@@ -16,7 +16,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
-from leaderboard.links import (
+
+from ..links import (
     E_MAIL,
     FLOW,
     IDENTITY,
@@ -26,18 +27,18 @@ from leaderboard.links import (
     find_link,
     use_link,
 )
-from leaderboard.members import Identity, add_member, check_email, create_team, find_member
-from leaderboard.oauth import Kept, authorize_url, begin, find_provider, finish, offered
-from leaderboard.outgoing import may_mail, queue_mail
-from leaderboard.settings import Settings
-from leaderboard.submissions import RefusedError
-from leaderboard.tables import INVITATION, Link, Member
-from leaderboard.tokens import OWNER, Caller, add_token, caller_of, sign_in, sign_out
-from leaderboard.web.errors import status_of
-from leaderboard.web.forms import E_MAIL_FORM, JOIN, SIGN_IN, SMALL_FORM, FormRoute
-from leaderboard.web.limits import client_of
-from leaderboard.web.personal import personal
-from leaderboard.web.state import COOKIE, Shared, State, address_of, browser_caller
+from ..members import Identity, add_member, check_email, create_team, find_member
+from ..oauth import Kept, authorize_url, begin, find_provider, finish, offered
+from ..outgoing import may_mail, queue_mail
+from ..settings import Settings
+from ..submissions import RefusedError
+from ..tables import INVITATION, Link, Member
+from ..tokens import OWNER, Caller, add_token, caller_of, sign_in, sign_out
+from .errors import status_of
+from .forms import E_MAIL_FORM, JOIN, SIGN_IN, SMALL_FORM, FormRoute
+from .limits import client_of
+from .personal import personal
+from .state import COOKIE, Shared, State, address_of, browser_caller
 
 router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
 FLOW_COOKIE = "earthreason_flow"

@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 from fastapi import Request
 
-from leaderboard.submissions import RefusedError
+from ..submissions import RefusedError
 
 Returned = TypeVar("Returned")
 _CLIENTS = 10_000

@@ -10,18 +10,18 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from leaderboard.links import SECONDS, create_link
-from leaderboard.members import check_email, list_members, remove_member, set_role
-from leaderboard.outgoing import may_mail, queue_mail
-from leaderboard.submissions import RefusedError
-from leaderboard.tables import INVITATION, Link, Outgoing, Token
-from leaderboard.tokens import Caller, add_token, check_name, revoke_token, rotate_token, sign_out_everywhere
-from leaderboard.web.forms import SIGN_IN, SMALL_FORM, Fault, Number, keeping_fields
-from leaderboard.web.joining import join_url
-from leaderboard.web.limits import client_of
-from leaderboard.web.personal import FormKey, day_of, key_of_forms, personal, signed_in
-from leaderboard.web.state import COOKIE, Browser, Shared, State
-from leaderboard.webhooks import add_webhook, list_webhooks, remove_webhook
+from ..links import SECONDS, create_link
+from ..members import check_email, list_members, remove_member, set_role
+from ..outgoing import may_mail, queue_mail
+from ..submissions import RefusedError
+from ..tables import INVITATION, Link, Outgoing, Token
+from ..tokens import Caller, add_token, check_name, revoke_token, rotate_token, sign_out_everywhere
+from ..webhooks import add_webhook, list_webhooks, remove_webhook
+from .forms import SIGN_IN, SMALL_FORM, Fault, Number, keeping_fields
+from .joining import join_url
+from .limits import client_of
+from .personal import FormKey, day_of, key_of_forms, personal, signed_in
+from .state import COOKIE, Browser, Shared, State
 
 TEAM = "/team"
 _MOST_TOKENS, _MOST_INVITATIONS, _SHOWN_MESSAGES = 20, 20, 10

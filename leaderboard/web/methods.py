@@ -6,7 +6,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 
 from earthreason.web.asgi import App, Message, Receive, Scope, Send
-from leaderboard.web.cache import matches, tag_of
+
+from .cache import matches, tag_of
 
 
 class _AnsweredError(Exception):

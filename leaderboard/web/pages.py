@@ -10,19 +10,20 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import PROTOCOLS
-from leaderboard.board import PAGE_ROWS
-from leaderboard.changes import key_of_model
-from leaderboard.listing import fold_name
-from leaderboard.selection import read_table
-from leaderboard.splits import get_split, list_splits
-from leaderboard.submissions import RefusedError, find_submission, is_owner, latest_result
-from leaderboard.tables import GalleryPicture
-from leaderboard.web.limits import client_of
-from leaderboard.web.personal import ShownId, check_id
-from leaderboard.web.queries import PageNumber, Resolved
-from leaderboard.web.rendering import LINKS, NOT_KEPT, draw
-from leaderboard.web.state import Browser, Shared
-from leaderboard.web.views import SplitChoice, api_view, board_view, compare_view, model_view, published_view
+
+from ..board import PAGE_ROWS
+from ..changes import key_of_model
+from ..listing import fold_name
+from ..selection import read_table
+from ..splits import get_split, list_splits
+from ..submissions import RefusedError, find_submission, is_owner, latest_result
+from ..tables import GalleryPicture
+from .limits import client_of
+from .personal import ShownId, check_id
+from .queries import PageNumber, Resolved
+from .rendering import LINKS, NOT_KEPT, draw
+from .state import Browser, Shared
+from .views import SplitChoice, api_view, board_view, compare_view, model_view, published_view
 
 router = APIRouter(default_response_class=HTMLResponse)
 HTML = "text/html"

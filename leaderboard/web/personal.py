@@ -12,15 +12,15 @@ from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
-from leaderboard.board import number_text
-from leaderboard.edits import Description
-from leaderboard.records import RecordError, check_card, parse_metadata
-from leaderboard.submissions import NotThereError, RefusedError
-from leaderboard.tokens import Caller, form_key
-from leaderboard.web.api import ID_PATTERN
-from leaderboard.web.forms import check_key
-from leaderboard.web.rendering import LINKS, NOT_KEPT, draw, pretty_json
-from leaderboard.web.state import COOKIE, State
+from ..board import number_text
+from ..edits import Description
+from ..records import RecordError, check_card, parse_metadata
+from ..submissions import NotThereError, RefusedError
+from ..tokens import Caller, form_key
+from .api import ID_PATTERN
+from .forms import check_key
+from .rendering import LINKS, NOT_KEPT, draw, pretty_json
+from .state import COOKIE, State
 
 
 def check_id(submission_id: str) -> str:

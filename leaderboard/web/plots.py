@@ -9,9 +9,10 @@ from typing import Any
 
 from earthreason.metrics.protocols import get_protocol
 from earthreason.metrics.scores import METRICS
-from leaderboard.board import BoardQuery
-from leaderboard.progress import MOST_POINTS, Point, Progress
-from leaderboard.web.rendering import millions, percent, place
+
+from ..board import BoardQuery
+from ..progress import MOST_POINTS, Point, Progress
+from .rendering import millions, percent, place
 
 _WIDTH, _HEIGHT = 400, 200
 _LEAST_SPAN = 1e-9

@@ -6,15 +6,16 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from earthreason.metrics.protocols import PROTOCOLS
-from leaderboard.board import percent_digits
-from leaderboard.hidden import DECIMALS
-from leaderboard.progress import read_progress
-from leaderboard.selection import list_metrics
-from leaderboard.splits import get_split, list_splits
-from leaderboard.web.plots import progress_view
-from leaderboard.web.queries import Resolved
-from leaderboard.web.rendering import LINKS, draw
-from leaderboard.web.state import Shared
+
+from ..board import percent_digits
+from ..hidden import DECIMALS
+from ..progress import read_progress
+from ..selection import list_metrics
+from ..splits import get_split, list_splits
+from .plots import progress_view
+from .queries import Resolved
+from .rendering import LINKS, draw
+from .state import Shared
 
 router = APIRouter(default_response_class=HTMLResponse)
 

@@ -9,9 +9,9 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from leaderboard.board import DEFAULT_SORT, PAGE_ROWS, SORTS, BoardQuery, check_query
-from leaderboard.records import ALL, MAX_PARAMETERS, PRINTED_LINE, Printed, Training
-from leaderboard.web.state import Shared
+from ..board import DEFAULT_SORT, PAGE_ROWS, SORTS, BoardQuery, check_query
+from ..records import ALL, MAX_PARAMETERS, PRINTED_LINE, Printed, Training
+from .state import Shared
 
 MOST_ROWS = 500
 _MOST_OFFSET = 10_000_000

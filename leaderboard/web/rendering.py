@@ -6,17 +6,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import earthreason
 from earthreason.metrics.statistics import FEW_IMAGES
-from leaderboard.board import BoardQuery, digits, number_text
-from leaderboard.records import ALL, TRAINING_TITLES, UNSEEN, ScoreEstimate
+
+from ..board import BoardQuery, digits, number_text
+from ..records import ALL, TRAINING_TITLES, UNSEEN, ScoreEstimate
 
 
 class Links(Protocol):
@@ -128,7 +130,7 @@ def pretty_json(value: Any) -> str:
 def environment() -> Environment:
     """Create the template environment."""
     made = Environment(
-        loader=PackageLoader("leaderboard", "templates"),
+        loader=FileSystemLoader(Path(__file__).parent.parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -15,18 +15,19 @@ from sqlalchemy.orm import Session
 from earthreason.data.configs import DEFAULT_CONFIG
 from earthreason.metrics.protocols import get_protocol
 from earthreason.metrics.scores import GIOU
-from leaderboard.board import BoardEntry, digits, fold
-from leaderboard.entries import entry_of
-from leaderboard.exports import escape_latex
-from leaderboard.records import ALL, ResultRecord
-from leaderboard.splits import get_split
-from leaderboard.submissions import NotThereError, find_submission, latest_result
-from leaderboard.tables import ListedRow
-from leaderboard.web.api import Address
-from leaderboard.web.guard import CONTENT_POLICY
-from leaderboard.web.personal import ShownId
-from leaderboard.web.rendering import LINKS, draw, percent
-from leaderboard.web.state import Shared
+
+from ..board import BoardEntry, digits, fold
+from ..entries import entry_of
+from ..exports import escape_latex
+from ..records import ALL, ResultRecord
+from ..splits import get_split
+from ..submissions import NotThereError, find_submission, latest_result
+from ..tables import ListedRow
+from .api import Address
+from .guard import CONTENT_POLICY
+from .personal import ShownId
+from .rendering import LINKS, draw, percent
+from .state import Shared
 
 router = APIRouter()
 _FEED_ROWS = 50

@@ -11,14 +11,14 @@ import anyio
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
-from leaderboard.availability import Cause, UnavailableError
-from leaderboard.database import Database
-from leaderboard.settings import Settings
-from leaderboard.submissions import RefusedError
-from leaderboard.tokens import Caller, find_caller, find_signed_in
-from leaderboard.web.cache import Board
-from leaderboard.web.guard import Guesses
-from leaderboard.web.limits import Budgets, Drawing, TooManyError, client_of
+from ..availability import Cause, UnavailableError
+from ..database import Database
+from ..settings import Settings
+from ..submissions import RefusedError
+from ..tokens import Caller, find_caller, find_signed_in
+from .cache import Board
+from .guard import Guesses
+from .limits import Budgets, Drawing, TooManyError, client_of
 
 COOKIE = "earthreason_board"
 _TOO_OFTEN = "your team has made too many changes; wait a moment"

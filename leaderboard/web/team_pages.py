@@ -13,22 +13,23 @@ from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
 from earthreason.metrics.scores import GIOU
-from leaderboard.accepted import DESCRIPTION, ENDINGS
-from leaderboard.board import PAGE_ROWS
-from leaderboard.hidden import DECIMALS
-from leaderboard.records import ALL
-from leaderboard.splits import get_split, list_splits
-from leaderboard.submissions import Announcement, RefusedError, announce, list_of_team, own_submission, set_visibility
-from leaderboard.tables import SCORED, ScoredResult, Submission
-from leaderboard.tokens import Caller, sign_out
-from leaderboard.web.edit_pages import show_submission
-from leaderboard.web.errors import status_of
-from leaderboard.web.forms import SIGN_IN, SMALL_FORM, FormRoute, check_key
-from leaderboard.web.joining import set_cookie, sign_in_anew, ways_to_sign_in
-from leaderboard.web.personal import DescriptionForm, FormKey, ShownId, key_of_forms, personal, signed_in
-from leaderboard.web.queries import PageNumber
-from leaderboard.web.state import COOKIE, Browser, Shared, State, check_token
-from leaderboard.web.uploads import pieces_of, spool, store
+
+from ..accepted import DESCRIPTION, ENDINGS
+from ..board import PAGE_ROWS
+from ..hidden import DECIMALS
+from ..records import ALL
+from ..splits import get_split, list_splits
+from ..submissions import Announcement, RefusedError, announce, list_of_team, own_submission, set_visibility
+from ..tables import SCORED, ScoredResult, Submission
+from ..tokens import Caller, sign_out
+from .edit_pages import show_submission
+from .errors import status_of
+from .forms import SIGN_IN, SMALL_FORM, FormRoute, check_key
+from .joining import set_cookie, sign_in_anew, ways_to_sign_in
+from .personal import DescriptionForm, FormKey, ShownId, key_of_forms, personal, signed_in
+from .queries import PageNumber
+from .state import COOKIE, Browser, Shared, State, check_token
+from .uploads import pieces_of, spool, store
 
 router = APIRouter(default_response_class=HTMLResponse, route_class=FormRoute)
 

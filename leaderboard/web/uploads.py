@@ -10,10 +10,10 @@ from typing import IO
 import anyio
 from sqlalchemy.orm import Session
 
-from leaderboard.submissions import RefusedError, own_submission, receive
-from leaderboard.tables import Submission
-from leaderboard.tokens import Caller
-from leaderboard.web.state import State
+from ..submissions import RefusedError, own_submission, receive
+from ..tables import Submission
+from ..tokens import Caller
+from .state import State
 
 _AT_ONCE = 1 << 20
 

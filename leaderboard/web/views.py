@@ -13,17 +13,18 @@ from earthreason.metrics.protocols import PROTOCOLS, get_protocol
 from earthreason.metrics.scores import CIOU, DICE, GIOU, METRICS, OVERLAP, PRESENCE
 from earthreason.metrics.statistics import Interval
 from earthreason.reports.rules import describe_rules
-from leaderboard.board import DATE, MODEL, PAGE_ROWS, SIZE, BoardEntry, BoardQuery, BoardTable
-from leaderboard.comparisons import PublicComparison, compare_details, subtract_shown
-from leaderboard.entries import entry_of
-from leaderboard.exports import FORMATS
-from leaderboard.model_results import ModelResults, results_of_model
-from leaderboard.published import BENCHMARKS, GRADES, columns_of, load_published
-from leaderboard.records import ALL, CURVE, ResultRecord, ScoreEstimate, Subset
-from leaderboard.scoring import read_details
-from leaderboard.submissions import RefusedError, find_submission, latest_result
-from leaderboard.tables import PUBLIC, ScoredResult, Submission
-from leaderboard.web.plots import draw_radar
+
+from ..board import DATE, MODEL, PAGE_ROWS, SIZE, BoardEntry, BoardQuery, BoardTable
+from ..comparisons import PublicComparison, compare_details, subtract_shown
+from ..entries import entry_of
+from ..exports import FORMATS
+from ..model_results import ModelResults, results_of_model
+from ..published import BENCHMARKS, GRADES, columns_of, load_published
+from ..records import ALL, CURVE, ResultRecord, ScoreEstimate, Subset
+from ..scoring import read_details
+from ..submissions import RefusedError, find_submission, latest_result
+from ..tables import PUBLIC, ScoredResult, Submission
+from .plots import draw_radar
 
 _CATEGORY = next(breakdown.title for breakdown in BREAKDOWNS if breakdown.name == "category")
 _OTHER_SORTS = {DATE: "Published", MODEL: "Model", SIZE: "Size"}

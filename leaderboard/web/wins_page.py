@@ -10,15 +10,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from earthreason.metrics.protocols import get_protocol
-from leaderboard.board import BoardQuery, RowFacts
-from leaderboard.scoring import detailed_protocols, read_details
-from leaderboard.selection import read_table
-from leaderboard.splits import get_split, list_splits
-from leaderboard.tables import ScoredResult, Submission
-from leaderboard.web.queries import Resolved
-from leaderboard.web.rendering import LINKS, draw
-from leaderboard.web.state import Shared
-from leaderboard.wins import MOST_MODELS, count_wins
+
+from ..board import BoardQuery, RowFacts
+from ..scoring import detailed_protocols, read_details
+from ..selection import read_table
+from ..splits import get_split, list_splits
+from ..tables import ScoredResult, Submission
+from ..wins import MOST_MODELS, count_wins
+from .queries import Resolved
+from .rendering import LINKS, draw
+from .state import Shared
 
 router = APIRouter(default_response_class=HTMLResponse)
 

@@ -88,9 +88,7 @@ def label_studio(label_studio_folder):
 
     program = installed_program()
     if program is None:
-        pytest.skip(
-            f"no Label Studio in {environment_folder()}; `python -m annotation_tools masks install` puts it there"
-        )
+        pytest.skip(f"no Label Studio in {environment_folder()}; `earthreason-annotation masks install` puts it there")
     with local_server(program, label_studio_folder, "127.0.0.1", free_port()) as running:
         yield running
 

@@ -210,7 +210,7 @@ def test_a_model_that_was_trained_again_is_predicted_and_measured_again(finished
 
 
 def test_the_page_has_the_command_that_ran(finished):
-    assert f"`python -m baselines compare --suite smoke --out {finished}`" in (finished / "comparison.md").read_text()
+    assert f"`earthreason-baselines compare --suite smoke --out {finished}`" in (finished / "comparison.md").read_text()
 
 
 def test_few_seeds_or_scenes_give_no_p_values_and_the_page_says_so(finished):
@@ -246,7 +246,7 @@ def test_the_page_states_the_search_that_chose_the_settings(finished, tmp_path):
     trials = [{"settings": settings, "targets_giou": 0.1} for settings in smoke.trials()]
     best = {"settings": smoke.trials()[2], "targets_giou": 0.2}
     tuning = Tuning(
-        command="python -m baselines tune --suite smoke",
+        command="earthreason-baselines tune --suite smoke",
         grid=smoke.grid,
         models={},
         training={},
@@ -257,7 +257,7 @@ def test_the_page_states_the_search_that_chose_the_settings(finished, tmp_path):
     )
     write_page(tmp_path / "a.md", smoke.model_copy(update={"tuning": tuning}), rows, "command", tmp_path)
     assert (
-        "`python -m baselines tune --suite smoke` searched settings, 4 trials for each model: all combinations of "
+        "`earthreason-baselines tune --suite smoke` searched settings, 4 trials for each model: all combinations of "
         "learning_rate 0.0003, 0.001; loss_weights (bce 2.0, dice 0.5), (bce 5.0, dice 5.0). The highest gIoU of "
         "validation questions with a target won. Found for segearth_r1: learning_rate 0.001, bce 2.0, dice 0.5; "
     ) in (tmp_path / "a.md").read_text()
@@ -360,7 +360,7 @@ def test_a_variant_has_a_learning_rate_of_its_own_and_the_budget_of_all(tmp_path
     suite = load_suite("tiny", searched=False)
     rates = {v.name: suite.configure(v, 1, "run").optim.learning_rate for v in suite.trained}
     assert rates == {"segearth_r1": 1e-3, "lisa": 3e-4, "pixellm": 3e-4, "psalm": 1e-3}
-    text = (ROOT / "configs/suites/smoke.yaml").read_text()
+    text = (ROOT / "baselines/configs/suites/smoke.yaml").read_text()
     (tmp_path / "a.yaml").write_text(text.replace("segearth_r1]", "{name: fast, model: psalm, optim: {steps: 9}}]"))
     with pytest.raises(EarthReasonError, match="fast changes steps: all models must have the same budget"):
         load_suite(str(tmp_path / "a.yaml"))
@@ -369,7 +369,7 @@ def test_a_variant_has_a_learning_rate_of_its_own_and_the_budget_of_all(tmp_path
 def test_unknown_suites_and_models_are_named(tmp_path):
     with pytest.raises(DataNotFoundError, match=r"no suite 'tni' \(known: ablations, smoke, tiny\)"):
         load_suite("tni")
-    text = (ROOT / "configs/suites/smoke.yaml").read_text()
+    text = (ROOT / "baselines/configs/suites/smoke.yaml").read_text()
     for change, words in (
         (("segearth_r1]", "plasm]"), "psalm"),
         (("seeds:", "seed:"), "seeds"),

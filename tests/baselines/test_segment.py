@@ -1,4 +1,4 @@
-"""`python -m baselines segment` from end to end, with the checkpoint `tiny` of the package."""
+"""`earthreason-baselines segment` from end to end, with the checkpoint `tiny` of the package."""
 
 import json
 import os

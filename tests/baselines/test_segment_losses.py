@@ -1,4 +1,4 @@
-"""`python -m baselines segment` loses nothing: neither what it reads nor what other programs keep beside an output."""
+"""`earthreason-baselines segment` loses nothing: neither what it reads nor what others keep beside an output."""
 
 import json
 import shutil

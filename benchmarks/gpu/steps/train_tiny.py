@@ -107,7 +107,7 @@ def train(context: Context, scenes: Path, out: Path, minutes: float, changes: li
     if (PACKED / WORDS).is_dir():
         changes.append(f"model.tokenizer={PACKED / WORDS}")
     changes += _TOY if context.toy else []
-    config = ROOT / "configs" / "segearth_r1" / "tiny-gpu.yaml"
+    config = ROOT / "baselines" / "configs" / "segearth_r1" / "tiny-gpu.yaml"
     command = [sys.executable, "-m", "baselines", "train", "segearth_r1", "--config", str(config), "--out", str(out)]
     return subprocess.run([*command, *changes], cwd=ROOT, check=False).returncode
 

@@ -20,7 +20,7 @@ def server(tmp_path_factory):
 
     program = installed_program()
     if program is None:
-        pytest.skip(f"no Label Studio in {environment_folder()}; `python -m annotation_tools masks install`")
+        pytest.skip(f"no Label Studio in {environment_folder()}; `earthreason-annotation masks install`")
     folder = tmp_path_factory.mktemp("label-studio-assist")
     with local_server(program, folder, "127.0.0.1", free_port(), settings_for("http://127.0.0.1")) as running:
         yield running

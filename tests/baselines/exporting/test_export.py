@@ -126,7 +126,7 @@ def test_broken_folders_are_refused_in_one_line(exported, tmp_path):
     for name in facts["files"]:
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     (tmp_path / "export.json").write_text('{"format": "onnx"}')
-    with pytest.raises(DataFormatError, match="is not what `python -m baselines export` writes"):
+    with pytest.raises(DataFormatError, match="is not what `earthreason-baselines export` writes"):
         ExportedPredictor(tmp_path)
     (tmp_path / "export.json").write_text(json.dumps(facts))
     content = (tmp_path / facts["file"]).read_bytes()

@@ -20,7 +20,7 @@ from baselines.training.config import load_config
 from baselines.training.optimizer import add_adapters
 from baselines.training.pace import Pace
 
-PAPER = Path(__file__).resolve().parents[3] / "configs/lisa/paper.yaml"
+PAPER = Path(__file__).resolve().parents[3] / "baselines/configs/lisa/paper.yaml"
 SIDE = 256
 
 

@@ -26,7 +26,7 @@ from earthreason import load_dataset
 TEXT = {"model_type": "llama", "vocab_size": 40, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
 CLIP = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 12, "num_attention_heads": 2}
 LISA = Path(__file__).parent.parent / "lisa/published"
-PAPER = Path(__file__).resolve().parents[3] / "configs/pixellm/paper.yaml"
+PAPER = Path(__file__).resolve().parents[3] / "baselines/configs/pixellm/paper.yaml"
 LOGIT = math.log(3)  # a probability of 3/4
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from baselines.training.config import load_config
 
-CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "psalm"
+CONFIGS = Path(__file__).resolve().parents[3] / "baselines" / "configs" / "psalm"
 
 
 @pytest.mark.parametrize(("preset", "task"), [("earthreason", "reasoning"), ("rrsis-d", "referring")])

@@ -65,7 +65,7 @@ def test_the_card_states_training_data_scores_limits_and_hashes(run, tmp_path):
     assert "| sample test | segearth-r1 | 100 | 11 | 43.22 (31.0 to 55.1) | – | 50.00 | 25.00 | 100.00 |\n" in body
     assert "Drawn scenes. No photographs. Licence: CC0-1.0." in body
     assert "`draw --n 5`" in body
-    assert "`python -m baselines train segearth_r1 --config training.yaml --out runs/harbour`" in body
+    assert "`earthreason-baselines train segearth_r1 --config training.yaml --out runs/harbour`" in body
     assert "512 steps, 8,192 samples, 2.5 minutes on NVIDIA H100.\n" in body
     assert "Commit c0ffee; earthreason 0.1.0, torch 2.9.0, transformers 5.1.0." in body
     assert "whose own licences apply: `efficientnet_lite0`." in body
@@ -83,9 +83,9 @@ def test_a_card_states_every_stage_of_training_with_its_own_settings(tmp_path):
     card = write_model_card(run, DATA, [], {"image_size": 256}, "int8", {})
     training = card.partition("## Training")[2].partition("## Limits")[0]
     one, two = training.split("- Stage ")[1:]
-    assert one.startswith("1: `python -m baselines train segearth_r1 --config training-1.yaml --out runs/harbour-1`")
+    assert one.startswith("1: `earthreason-baselines train segearth_r1 --config training-1.yaml --out runs/harbour-1`")
     assert "100 steps, 1,600 samples, 2.5 minutes on 2 CPU cores.\n  Commit bead;" in one
-    assert two.startswith("2: `python -m baselines train segearth_r1 --config training.yaml --out runs/harbour`")
+    assert two.startswith("2: `earthreason-baselines train segearth_r1 --config training.yaml --out runs/harbour`")
     assert "512 steps, 8,192 samples, 2.5 minutes on NVIDIA H100.\n  Commit c0ffee;" in two
     # Those of the first stage: the checkpoint of the second is its result.
     assert "own licences apply: `efficientnet_lite0`, `sentence-transformers/all-MiniLM-L6-v2`." in training

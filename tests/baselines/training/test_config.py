@@ -16,7 +16,7 @@ from baselines.training.order import Order, micro_batches, pass_seed
 from baselines.training.pace import rate_at
 from earthreason.errors import DataNotFoundError, EarthReasonError
 
-CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "segearth_r1"
+CONFIGS = Path(__file__).resolve().parents[3] / "baselines" / "configs" / "segearth_r1"
 
 
 @pytest.mark.parametrize(

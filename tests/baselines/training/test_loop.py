@@ -227,7 +227,7 @@ def test_the_papers_presets_take_a_step(preset, tmp_path):
         "validation_samples=2",
         "workers=0",
     ]
-    config = load_config(ROOT / "configs" / "segearth_r1" / f"{preset}.yaml", changes)
+    config = load_config(ROOT / "baselines" / "configs" / "segearth_r1" / f"{preset}.yaml", changes)
     assert (config.precision, config.optim.global_batch) == ("bf16", 16)
     train(config, tmp_path / "run")
     expected = {"loss", "mask", "dice"} | ({"language"} if preset == "earthreason" else set())

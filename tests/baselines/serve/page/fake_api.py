@@ -1,4 +1,4 @@
-"""The HTTP API of `python -m baselines serve` as a small program without a model, for the walks through its page.
+"""The HTTP API of `earthreason-baselines serve` as a small program without a model, for the walks through its page.
 
 The picture is 96 x 64: two blocks on grey. A question decides what comes back by its words; see `answer_to`.
 """
