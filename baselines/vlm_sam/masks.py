@@ -14,8 +14,9 @@ from transformers import AutoConfig, Sam2Model, SamImageProcessorPil, SamModel
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from baselines.common.devices import DTYPES, find_device
-from baselines.vlm_sam.answers import Target
 from earthreason.errors import EarthReasonError
+from earthreason.grounding.answers import Target
+from earthreason.grounding.drawing import fill_targets
 
 
 class MaskMaker(Protocol):
@@ -43,19 +44,9 @@ class Boxes:
 
     def draw(self, image: Image.Image, targets: Sequence[Target]) -> np.ndarray:
         """Return the union of the boxes, (height, width) bool; see `MaskMaker`."""
-        mask = np.zeros((image.height, image.width), bool)
-        for target in targets:
-            if target.box is None:
-                raise ValueError("a point without a box has no mask where there is no SAM")
-            left, top, right, bottom = np.array(target.box) * np.tile([image.width, image.height], 2)
-            mask[_whole(top, bottom, image.height), _whole(left, right, image.width)] = True
-        return mask
-
-
-def _whole(start: float, end: float, length: int) -> slice:
-    """Return the pixels from `start` to `end`, at least one."""
-    first = min(round(start), length - 1)
-    return slice(first, max(first + 1, round(end)))
+        if any(target.box is None for target in targets):
+            raise ValueError("a point without a box has no mask where there is no SAM")
+        return fill_targets(targets, image.width, image.height)
 
 
 class Sam:

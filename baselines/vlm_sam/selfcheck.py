@@ -6,10 +6,10 @@ import logging
 
 from PIL import Image, ImageDraw
 
-from baselines.vlm_sam.answers import place, read_answer
 from baselines.vlm_sam.grounding import Located, Locator
-from baselines.vlm_sam.profiles import PROFILES, Profile
 from earthreason.errors import EarthReasonError
+from earthreason.grounding.answers import place, read_answer
+from earthreason.grounding.profiles import PROFILES, Profile
 
 logger = logging.getLogger("earthreason.baselines")
 SIZE = (560, 420)

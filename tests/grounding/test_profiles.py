@@ -3,8 +3,8 @@ import itertools
 import pytest
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
-from baselines.vlm_sam.profiles import PROFILES, choose_profile, fit_patches
 from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.grounding.profiles import PROFILES, choose_profile, fit_patches
 
 SIDES = (7, 28, 41, 42, 43, 123, 500, 999, 1024, 2048, 5000)
 PUBLISHED_MOST_PIXELS = 12_845_056  # `max_pixels` in preprocessor_config.json of Qwen2.5-VL

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from baselines.vlm_sam.profiles import Profile
+from earthreason.grounding.profiles import Profile
 from earthreason.questions.servers.replies import unwrap
 
 _BOXES = {"box", "boxes", "bbox", "bboxes", "box_2d", "bbox_2d", "boxes_2d", "bboxes_2d", "bounding_box"}
@@ -82,7 +82,7 @@ def read_answer(text: str, y_first: bool = False) -> Grounding:
     if tagged := _TAGGED.findall(bare):
         numbers = [list(map(float, _NUMBER.findall("".join(groups)))) for groups in tagged]
         return Grounding(targets=list(chain.from_iterable(map(_of_tag, numbers))))
-    if bare.strip(" .").lower() in ("null", "none"):
+    if _says_none(bare):
         return Grounding(targets=[])
     bare_lists: list[list[Target]] = []
     named: list[list[Target]] = []
@@ -217,7 +217,7 @@ def _is_numbers(value: Any, count: int) -> bool:
     return (
         isinstance(value, list | tuple)
         and len(value) == count
-        and all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in value)
+        and all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) <= sys.float_info.max for n in value)
     )
 
 
@@ -256,7 +256,7 @@ def _targets_of_object(value: dict[str, Any]) -> list[Target] | None:
 
 def _lists_of(value: Any, count: int, name: str) -> list[list[float]]:
     """Return one or several lists of `count` numbers; a box may also be two corners."""
-    if value is None or value in ([], ()):
+    if value is None or value in ([], ()) or (isinstance(value, str) and _says_none(value)):
         return []
     if _is_numbers(value, count):
         return [list(value)]
@@ -266,6 +266,10 @@ def _lists_of(value: Any, count: int, name: str) -> list[list[float]]:
         if all(_is_numbers(each, count) for each in value):
             return [list(each) for each in value]
     raise ValueError(f"a {name} is {count} numbers, not {str(value)[:60]}")
+
+
+def _says_none(text: str) -> bool:
+    return text.strip(" .\"'`").lower() in ("null", "none")
 
 
 def _join(boxes: list[list[float]], points: list[list[float]]) -> list[Target]:
