@@ -145,9 +145,12 @@ def _of_tag(numbers: list[float]) -> Iterator[Target]:
 def _values(text: str) -> Iterator[Any]:
     """Yield the outermost JSON or Python literals of a text."""
     at = 0
+    ends: dict[int, int | None] = {}
     while opening := _OPENING.search(text, at):
         start = opening.start()
-        end = _end_of(text, start)
+        if start not in ends:
+            ends |= _find_ends(text, start)
+        end = ends[start]
         value = _UNREADABLE if end is None else _literal(text[start:end])
         if value is _UNREADABLE:
             at = start + 1
@@ -156,9 +159,14 @@ def _values(text: str) -> Iterator[Any]:
             at = end or len(text)
 
 
-def _end_of(text: str, start: int) -> int | None:
-    """Return where the bracket at `start` is closed, past it; None if it is not."""
-    depth, quote, escaped = 0, "", False
+def _find_ends(text: str, start: int) -> dict[int, int | None]:
+    """Return where the bracket at `start` is closed, past it, and those within it; None for one that is not.
+
+    Brackets in quotes are left out.
+    """
+    ends: dict[int, int | None] = {}
+    unclosed: list[int] = []
+    quote, escaped = "", False
     for at in range(start, len(text)):
         character = text[at]
         if quote:
@@ -167,12 +175,13 @@ def _end_of(text: str, start: int) -> int | None:
         elif character in "\"'":
             quote = character
         elif character in "[{":
-            depth += 1
+            unclosed.append(at)
+            ends[at] = None
         elif character in "]}":
-            depth -= 1
-            if depth == 0:
-                return at + 1
-    return None
+            ends[unclosed.pop()] = at + 1
+            if not unclosed:
+                break
+    return ends
 
 
 def _literal(text: str) -> Any:

@@ -69,6 +69,17 @@ The first five families were trained to give coordinates so. GPT models have no 
 """
 
 
+def get_profile(coordinates: str) -> Profile:
+    """Look up a profile by its name.
+
+    Raises:
+        UnknownNameError: there is no profile of that name.
+    """
+    if coordinates not in PROFILES:
+        raise UnknownNameError("coordinates", coordinates, PROFILES)
+    return PROFILES[coordinates]
+
+
 def choose_profile(model: str, coordinates: str | None = None) -> Profile:
     """Return the profile of a model.
 
@@ -81,9 +92,7 @@ def choose_profile(model: str, coordinates: str | None = None) -> Profile:
         EarthReasonError: the name of the model tells no family.
     """
     if coordinates is not None:
-        if coordinates not in PROFILES:
-            raise UnknownNameError("coordinates", coordinates, PROFILES)
-        return PROFILES[coordinates]
+        return get_profile(coordinates)
     plain = re.sub("[^a-z0-9]", "", model.lower())
     name = next((name for family, name in FAMILIES.items() if family in plain), None)
     if name is None:

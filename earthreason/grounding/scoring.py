@@ -22,6 +22,8 @@ from earthreason.grounding.profiles import Profile
 from earthreason.masks.rle import decode_rle, encode_mask
 from earthreason.metrics.accumulator import RegionAccumulator
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, get_protocol
+from earthreason.metrics.protocols import Protocol as Rules
+from earthreason.metrics.values import MaskLike
 from earthreason.types import RLE
 
 _OF_MASKS = {"Acc@0.5": "box_acc", "gIoU": "box_giou", "cIoU": "box_ciou", "N-acc": "n_acc", "T-acc": "t_acc"}
@@ -128,8 +130,13 @@ def score_answer(
 
     Raises:
         UnknownNameError: no protocol has that name.
-        EarthReasonError: there is a drawer, but no image.
+        EarthReasonError: there is a drawer, but no image, or the protocol scores only the first question of an image.
     """
+    rules = get_protocol(protocol)
+    if rules.questions == "first" and asked.question_index > 0:
+        raise EarthReasonError(
+            f"protocol {rules.name} scores the first question of an image, not that of index {asked.question_index}"
+        )
     if drawer is not None and image is None:
         raise EarthReasonError(f"{drawer.name} needs the image to make masks; pass it")
     failure, targets, drawn = None, [], None
@@ -141,12 +148,12 @@ def score_answer(
         failure, targets = str(error), []
     filled = fill_targets(targets, asked.width, asked.height) if targets else None
     state = {
-        "settings": {"coordinates": profile.name, "protocol": protocol, "masks": drawer.name if drawer else "boxes"},
+        "settings": {"coordinates": profile.name, "protocol": rules.name, "masks": drawer.name if drawer else "boxes"},
         "failure": failure,
-        "boxes": _count(asked, filled, failure, protocol),
+        "boxes": _count(asked, filled, failure, rules),
         "point_hit": _share_of_hits(asked, targets),
     }
-    return state if drawer is None else {**state, "masks": _count(asked, drawn, failure, protocol)}
+    return state if drawer is None else {**state, "masks": _count(asked, drawn, failure, rules)}
 
 
 def summarize(states: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
@@ -189,10 +196,11 @@ def merge_counts(states: Iterable[Mapping[str, Any]], key: str = "boxes") -> Reg
     return merged
 
 
-def _count(asked: AskedQuestion, mask: np.ndarray | None, failure: str | None, protocol: str) -> dict[str, Any]:
-    judge = RegionAccumulator(get_protocol(protocol))
+def _count(asked: AskedQuestion, mask: np.ndarray | None, failure: str | None, rules: Rules) -> dict[str, Any]:
+    judge = RegionAccumulator(rules)
     update = partial(judge.update, question_index=asked.question_index, ignore=asked.ignore)
-    update(asked.sample_id, mask, asked.truth, failed=failure is not None)
+    truth: list[MaskLike] = [*asked.truth]
+    update(asked.sample_id, mask, truth, failed=failure is not None)
     return judge.to_dict()
 
 
