@@ -55,17 +55,30 @@ def test_its_openai_model_gets_pictures_and_prompts_and_its_figures_are_those_of
     assert "image_url" in json.dumps(server.bodies[0])
 
 
-def test_its_dummy_model_under_a_protocol_that_asks_every_question(run):
-    split = load_dataset("earthreason", "sample", split="test[:5]")
-    asked = [(row["sample_id"], index) for row in split for index in range(len(row["questions"]))]
-    assert len(asked) > 5
+def test_its_dummy_model_under_a_protocol_that_asks_every_question_and_with_sam(run, tmp_path):
+    pytest.importorskip("transformers")
+    from baselines.vlm_sam.masks import load_mask_maker
+    from earthreason.grounding.answers import Target
+    from tests.integrations.tiny_sam import save_sam
+
+    save_sam(tmp_path)
+    split = load_dataset("earthreason", "sample", split="test[:3]")
+    asked = [(row, index) for row in split for index in range(len(row["questions"]))]
+    assert len(asked) > 3
     found = run(
-        "dummy", 'response={"bbox": [0.25, 0.25, 0.75, 0.75]}', len(asked),
-        EARTHREASON_PROTOCOL="rrsis-d", EARTHREASON_COORDINATES="fraction",
-    )  # fmt: skip
-    sizes = {row["sample_id"]: (row["height"], row["width"]) for row in split}
-    masks = {(sample_id, index): middle_box(*sizes[sample_id]) for sample_id, index in asked}
-    expected = figures_of(evaluate(masks, split, "rrsis-d"))
-    assert {name: found[name] for name in expected if expected[name] is not None} == pytest.approx(
-        {name: value for name, value in expected.items() if value is not None}, abs=1e-12
+        "dummy",
+        'response={"bbox": [0.25, 0.25, 0.75, 0.75]}',
+        len(asked),
+        EARTHREASON_PROTOCOL="rrsis-d",
+        EARTHREASON_COORDINATES="fraction",
+        EARTHREASON_SAM=str(tmp_path),
     )
+    boxes = {(row["sample_id"], index): middle_box(row["height"], row["width"]) for row, index in asked}
+    result = evaluate(boxes, split, "rrsis-d")
+    expected = {name: value for name, value in figures_of(result).items() if value is not None}
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-12)
+    maker, middle = load_mask_maker(str(tmp_path), "cpu", "float32"), Target(box=[0.25, 0.25, 0.75, 0.75], points=[])
+    drawn = {(row["sample_id"], index): maker.draw(row["image"], [middle]) for row, index in asked}
+    result = evaluate(drawn, split, "rrsis-d")
+    # Its torch may be another than ours, and random weights leave many pixels near the threshold.
+    assert (found["mask_giou"], found["mask_ciou"]) == pytest.approx((result["gIoU"], result["cIoU"]), abs=0.01)
