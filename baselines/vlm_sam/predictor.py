@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 
 from baselines.registry import PredictorOptions
+from baselines.vlm_sam.families import choose_profile
 from baselines.vlm_sam.grounding import Located, Locator
 from baselines.vlm_sam.masks import Boxes, MaskMaker, load_mask_maker
 from baselines.vlm_sam.selfcheck import check_profile
 from earthreason.errors import EarthReasonError
-from earthreason.grounding.profiles import choose_profile
 from earthreason.grounding.prompt import PROMPT_VERSION
 from earthreason.questions.servers.client import ClientConfig
 from earthreason.types import Answer
