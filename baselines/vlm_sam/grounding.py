@@ -11,16 +11,13 @@ from typing import Any
 from PIL import Image
 
 from earthreason.errors import EarthReasonError
+from earthreason.grounding.answers import Grounding, Target, place, read_answer
+from earthreason.grounding.profiles import Profile
+from earthreason.grounding.prompt import write_prompt
 from earthreason.questions.servers.client import ClientConfig, ModelClient, UnusableAnswerError
 from earthreason.questions.servers.pricing import load_prices
 from earthreason.questions.servers.request import Request
 from earthreason.reports.page import embed_image
-
-from .answers import Grounding, Target, place, read_answer
-from .profiles import Profile
-
-PROMPT_VERSION = 2
-"""Version of the wording below; change it with the wording."""
 
 
 @dataclass(frozen=True)
@@ -108,26 +105,3 @@ class Locator:
             "refused_parameters": sorted(self.refused.get(self.model, ())),
             "replies": [{name: completion.get(name) for name in ("model", "choices", "usage")} for completion in heard],
         }
-
-
-def write_prompt(question: str, profile: Profile, width: int, height: int) -> str:
-    """Write the prompt for an image that is sent with this width and height, pixels."""
-    point, box = (
-        ("[y, x]", "[top, left, bottom, right]") if profile.y_first else ("[x, y]", "[left, top, right, bottom]")
-    )
-    if profile.tagged:
-        form = f"<box>[{box}, ...]</box>, with the tight box of each separate region that belongs to the answer"
-        nothing = "answer []"
-    else:
-        form = (
-            f'JSON alone: {{"targets": [{{"box": {box}, "points": [{point}, ...]}}, ...]}}. Each separate region that '
-            "belongs to the answer is one target, with its tight box and one to three points that lie on it"
-        )
-        nothing = "the list of targets is empty"
-    unit = profile.unit.format(width=width, height=height)
-    return (
-        "You see an image taken from above. A question about it follows; find what answers it.\n\n"
-        f"Question: {question}\n\n"
-        f"Answer with {form}. If nothing in the image answers the question, {nothing}. Coordinates are {unit}; x goes "
-        "to the right and y downwards."
-    )

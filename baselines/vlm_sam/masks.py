@@ -14,9 +14,10 @@ from transformers import AutoConfig, Sam2Model, SamImageProcessorPil, SamModel
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from earthreason.errors import EarthReasonError
+from earthreason.grounding.answers import Target
+from earthreason.grounding.drawing import fill_targets
 
 from ..common.devices import DTYPES, find_device
-from .answers import Target
 
 
 class MaskMaker(Protocol):
@@ -44,19 +45,9 @@ class Boxes:
 
     def draw(self, image: Image.Image, targets: Sequence[Target]) -> np.ndarray:
         """Return the union of the boxes, (height, width) bool; see `MaskMaker`."""
-        mask = np.zeros((image.height, image.width), bool)
-        for target in targets:
-            if target.box is None:
-                raise ValueError("a point without a box has no mask where there is no SAM")
-            left, top, right, bottom = np.array(target.box) * np.tile([image.width, image.height], 2)
-            mask[_whole(top, bottom, image.height), _whole(left, right, image.width)] = True
-        return mask
-
-
-def _whole(start: float, end: float, length: int) -> slice:
-    """Return the pixels from `start` to `end`, at least one."""
-    first = min(round(start), length - 1)
-    return slice(first, max(first + 1, round(end)))
+        if any(target.box is None for target in targets):
+            raise ValueError("a point without a box has no mask where there is no SAM")
+        return fill_targets(targets, image.width, image.height)
 
 
 class Sam:

@@ -12,13 +12,14 @@ import numpy as np
 from PIL import Image
 
 from earthreason.errors import EarthReasonError
+from earthreason.grounding.prompt import PROMPT_VERSION
 from earthreason.questions.servers.client import ClientConfig
 from earthreason.types import Answer
 
 from ..registry import PredictorOptions
-from .grounding import PROMPT_VERSION, Located, Locator
+from .families import choose_profile
+from .grounding import Located, Locator
 from .masks import Boxes, MaskMaker, load_mask_maker
-from .profiles import choose_profile
 from .selfcheck import check_profile
 
 logger = logging.getLogger("earthreason.baselines")

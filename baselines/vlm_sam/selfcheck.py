@@ -7,10 +7,10 @@ import logging
 from PIL import Image, ImageDraw
 
 from earthreason.errors import EarthReasonError
+from earthreason.grounding.answers import place, read_answer
+from earthreason.grounding.profiles import PROFILES, Profile
 
-from .answers import place, read_answer
 from .grounding import Located, Locator
-from .profiles import PROFILES, Profile
 
 logger = logging.getLogger("earthreason.baselines")
 SIZE = (560, 420)

@@ -55,6 +55,7 @@ class RegionAccumulator:
         question_index: int = 0,
         *,
         ignore: MaskLike | list[MaskLike] | None = None,
+        failed: bool = False,
     ) -> None:
         """Add one question.
 
@@ -65,12 +66,16 @@ class RegionAccumulator:
             truth: mask of the target, all zero if it is empty; a list if there are several targets.
             question_index: index of the question about the image.
             ignore: pixels that count nowhere, such as ReasonSeg's `ignore` shapes; a list of masks is united.
+            failed: whether the model gave no readable answer, which is wrong whatever the target is; `prediction` is
+                then None.
 
         Raises:
             RLEError: the prediction or the truth is not a mask; names the question.
-            EarthReasonError: the sizes differ, or the id or the index is not one.
+            EarthReasonError: the sizes differ, the id or the index is not one, or a failure has a mask.
         """
         key = sample_id_of(sample_id), question_index_of(question_index)
+        if failed and prediction is not None:
+            raise EarthReasonError(f"{name_key(key)}: a failure to answer has no mask; pass None as the prediction")
         targets = _encoded(truth, key, "ground truth")
         answers = [] if prediction is None else _encoded(prediction, key, "prediction")
         ignored = [] if ignore is None else _encoded(ignore, key, "ignored region")
@@ -86,7 +91,7 @@ class RegionAccumulator:
         reference = Reference(key[0], target, targets=several, ignore=unite_targets(ignored)[0] if ignored else None)
         answer, parts = unite_targets(answers) if answers else (None, ())
         packed = PackedTruth(References([reference], "ground truth"), self.views)
-        counted, _ = packed.count(Answers([key[0]], [key[1]], [answer], [parts], [0]))
+        counted, _ = packed.count(Answers([key[0]], [key[1]], [answer], [parts], [0], [failed]))
         self._parts.append(counted)
 
     def merge(self, other: RegionAccumulator) -> RegionAccumulator:

@@ -231,12 +231,25 @@ def _wrong_grid(predictions: PredictionSource, rules: Protocol) -> str:
 
 def scored_questions(references: References, protocol: Protocol, seed: int = 0) -> list[Key]:
     """List the questions that the protocol scores, in the order of the references."""
+    sample_ids = list(references)
+    chosen = choose_questions([r.question_count for r in references.values()], protocol, seed)
+    return [(sample_ids[sample], index) for sample, index in chosen]
+
+
+def choose_questions(counts: Sequence[int], protocol: Protocol, seed: int = 0) -> list[tuple[int, int]]:
+    """List the questions that the protocol scores, each as the position of its sample and its own index.
+
+    Args:
+        counts: number of questions of each sample, in the order of the split.
+        protocol: scoring rules.
+        seed: seed of the `random` question policy.
+    """
     if protocol.questions == "all":
-        return [(r.sample_id, index) for r in references.values() for index in range(r.question_count)]
+        return [(sample, index) for sample, count in enumerate(counts) for index in range(count)]
     if protocol.questions == "random":
         generator = np.random.default_rng(seed)
-        return [(r.sample_id, int(generator.integers(r.question_count))) for r in references.values()]
-    return [(sample_id, 0) for sample_id in references]
+        return [(sample, int(generator.integers(count))) for sample, count in enumerate(counts)]
+    return [(sample, 0) for sample in range(len(counts))]
 
 
 def _describe_unanswered(unanswered: list[Key], samples: int, protocol: Protocol) -> str:

@@ -56,6 +56,19 @@ def test_a_question_with_two_different_answers_is_an_error():
         judge.compute()
 
 
+def test_a_failure_is_wrong_whatever_the_target_is_as_evaluate_scores_it():
+    truth = {"empty": np.zeros((4, 4), bool), "full": np.ones((4, 4), bool), "none": np.zeros((4, 4), bool)}
+    failed = {"sample_id": "empty", "segmentation": None, "failure": "prose"}
+    records = [failed, {**failed, "sample_id": "full"}, {"sample_id": "none", "segmentation": None}]
+    judge = RegionAccumulator()
+    for name, mask in truth.items():
+        judge.update(name, None, mask, failed=name != "none")
+    assert RegionAccumulator.from_dict(judge.to_dict()).compute() == dict(evaluate(records, truth, resamples=0))
+    assert (judge.compute()["gIoU"], judge.compute()["N-acc"]) == (1 / 3, 1 / 2)
+    with pytest.raises(EarthReasonError, match="a failure to answer has no mask"):
+        judge.update("full", truth["full"], truth["full"], failed=True)
+
+
 def test_nothing_seen_has_no_scores():
     assert RegionAccumulator().compute()["gIoU"] is None
 

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 from transformers import Sam2Config, Sam2Model, SamConfig, SamImageProcessorPil, SamModel, SamProcessor
 
-from baselines.vlm_sam.answers import Target
 from baselines.vlm_sam.masks import Boxes, Sam, Sam2, load_mask_maker
 from earthreason.errors import EarthReasonError
+from earthreason.grounding.answers import Target
 
 GENERATOR = np.random.default_rng(0)
 PICTURE = Image.fromarray(GENERATOR.integers(0, 255, (60, 90, 3), np.uint8))

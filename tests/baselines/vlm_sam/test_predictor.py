@@ -12,10 +12,10 @@ from baselines.cli import app
 from baselines.common.run import predict_rows, predict_split
 from baselines.registry import PredictorOptions, build_predictor
 from baselines.vlm_sam.predictor import public_address
-from baselines.vlm_sam.profiles import PROFILES
 from baselines.vlm_sam.selfcheck import BOX, SIZE, draw_test_image, fits
 from earthreason import load_dataset
 from earthreason.errors import EarthReasonError
+from earthreason.grounding.profiles import PROFILES
 from earthreason.predictions import read_predictions
 from tests.baselines.vlm_sam.family_server import (
     STYLES,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,9 +17,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from earthreason.grounding.profiles import Profile
 from earthreason.questions.servers.replies import unwrap
-
-from .profiles import Profile
 
 _BOXES = {"box", "boxes", "bbox", "bboxes", "box_2d", "bbox_2d", "boxes_2d", "bboxes_2d", "bounding_box"}
 _POINTS = {"point", "points", "point_2d", "points_2d"}
@@ -83,7 +82,7 @@ def read_answer(text: str, y_first: bool = False) -> Grounding:
     if tagged := _TAGGED.findall(bare):
         numbers = [list(map(float, _NUMBER.findall("".join(groups)))) for groups in tagged]
         return Grounding(targets=list(chain.from_iterable(map(_of_tag, numbers))))
-    if bare.strip(" .").lower() in ("null", "none"):
+    if _says_none(bare):
         return Grounding(targets=[])
     bare_lists: list[list[Target]] = []
     named: list[list[Target]] = []
@@ -146,9 +145,12 @@ def _of_tag(numbers: list[float]) -> Iterator[Target]:
 def _values(text: str) -> Iterator[Any]:
     """Yield the outermost JSON or Python literals of a text."""
     at = 0
+    ends: dict[int, int | None] = {}
     while opening := _OPENING.search(text, at):
         start = opening.start()
-        end = _end_of(text, start)
+        if start not in ends:
+            ends |= _find_ends(text, start)
+        end = ends[start]
         value = _UNREADABLE if end is None else _literal(text[start:end])
         if value is _UNREADABLE:
             at = start + 1
@@ -157,9 +159,14 @@ def _values(text: str) -> Iterator[Any]:
             at = end or len(text)
 
 
-def _end_of(text: str, start: int) -> int | None:
-    """Return where the bracket at `start` is closed, past it; None if it is not."""
-    depth, quote, escaped = 0, "", False
+def _find_ends(text: str, start: int) -> dict[int, int | None]:
+    """Return where the bracket at `start` is closed, past it, and those within it; None for one that is not.
+
+    Brackets in quotes are left out.
+    """
+    ends: dict[int, int | None] = {}
+    unclosed: list[int] = []
+    quote, escaped = "", False
     for at in range(start, len(text)):
         character = text[at]
         if quote:
@@ -168,12 +175,13 @@ def _end_of(text: str, start: int) -> int | None:
         elif character in "\"'":
             quote = character
         elif character in "[{":
-            depth += 1
+            unclosed.append(at)
+            ends[at] = None
         elif character in "]}":
-            depth -= 1
-            if depth == 0:
-                return at + 1
-    return None
+            ends[unclosed.pop()] = at + 1
+            if not unclosed:
+                break
+    return ends
 
 
 def _literal(text: str) -> Any:
@@ -218,7 +226,7 @@ def _is_numbers(value: Any, count: int) -> bool:
     return (
         isinstance(value, list | tuple)
         and len(value) == count
-        and all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in value)
+        and all(isinstance(n, int | float) and not isinstance(n, bool) and abs(n) <= sys.float_info.max for n in value)
     )
 
 
@@ -257,7 +265,7 @@ def _targets_of_object(value: dict[str, Any]) -> list[Target] | None:
 
 def _lists_of(value: Any, count: int, name: str) -> list[list[float]]:
     """Return one or several lists of `count` numbers; a box may also be two corners."""
-    if value is None or value in ([], ()):
+    if value is None or value in ([], ()) or (isinstance(value, str) and _says_none(value)):
         return []
     if _is_numbers(value, count):
         return [list(value)]
@@ -267,6 +275,10 @@ def _lists_of(value: Any, count: int, name: str) -> list[list[float]]:
         if all(_is_numbers(each, count) for each in value):
             return [list(each) for each in value]
     raise ValueError(f"a {name} is {count} numbers, not {str(value)[:60]}")
+
+
+def _says_none(text: str) -> bool:
+    return text.strip(" .\"'`").lower() in ("null", "none")
 
 
 def _join(boxes: list[list[float]], points: list[list[float]]) -> list[Target]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
-from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.errors import UnknownNameError
 
 FACTOR, LEAST_PIXELS, MOST_PIXELS = 28, 56 * 56, 28 * 28 * 1280
 """Sides are multiples of FACTOR, and areas between the other two, of what Qwen2.5-VL sees.
@@ -53,45 +52,17 @@ PROFILES = {
     )
 }
 """All profiles by name."""
-FAMILIES = {
-    "qwen25vl": "pixels",
-    "qwen2vl": "thousand",
-    "qwen3vl": "thousand",
-    "gemini": "thousand-yx",
-    "internvl": "internvl",
-    "gpt4o": "thousand",
-    "gpt41": "thousand",
-    "gpt5": "thousand",
-}
-"""Names of profiles by what the name of a model contains, in small letters and digits only.
-
-The first five families were trained to give coordinates so. GPT models have no form of their own and follow the prompt.
-"""
 
 
-def choose_profile(model: str, coordinates: str | None = None) -> Profile:
-    """Return the profile of a model.
-
-    Args:
-        model: name of the model on the server.
-        coordinates: name of a profile; None takes the one of the model's family.
+def get_profile(coordinates: str) -> Profile:
+    """Look up a profile by its name.
 
     Raises:
         UnknownNameError: there is no profile of that name.
-        EarthReasonError: the name of the model tells no family.
     """
-    if coordinates is not None:
-        if coordinates not in PROFILES:
-            raise UnknownNameError("coordinates", coordinates, PROFILES)
-        return PROFILES[coordinates]
-    plain = re.sub("[^a-z0-9]", "", model.lower())
-    name = next((name for family, name in FAMILIES.items() if family in plain), None)
-    if name is None:
-        raise EarthReasonError(
-            f"--vlm {model}: its name does not say how it gives coordinates; give --coordinates, one of "
-            f"{', '.join(PROFILES)} (a test image tells if it is wrong)"
-        )
-    return PROFILES[name]
+    if coordinates not in PROFILES:
+        raise UnknownNameError("coordinates", coordinates, PROFILES)
+    return PROFILES[coordinates]
 
 
 def fit_patches(width: int, height: int) -> tuple[int, int]:

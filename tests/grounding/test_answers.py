@@ -2,8 +2,8 @@
 
 import pytest
 
-from baselines.vlm_sam.answers import Grounding, Target, place, read_answer
-from baselines.vlm_sam.profiles import PROFILES
+from earthreason.grounding.answers import Grounding, Target, place, read_answer
+from earthreason.grounding.profiles import PROFILES
 from earthreason.questions.servers.replies import strict_schema
 
 BOX = [100, 200, 300, 400]
