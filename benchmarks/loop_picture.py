@@ -102,7 +102,7 @@ def record(folder: Path, browser: Any) -> list[Scene]:
     (folder / "load.py").write_text(f"{code}\n")
     run("python load.py", folder)
     (folder / "sample.html").write_text(_CELL + (folder / "sample.html").read_text())
-    sample = _take(browser, folder / "sample.html", (840, 410))
+    sample = _take(browser, folder / "sample.html", (1120, 490))
     typed = [f">>> {line}" for line in LOAD]
     scenes = [Scene("load", typed[:number], 0.9) for number in (1, 2, 3)]
     scenes.append(Scene("load", typed, 3.5, sample))
