@@ -13,44 +13,17 @@ import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-from scipy.ndimage import distance_transform_edt
-
-from earthreason.data.configs import SampleConfig
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
-from earthreason.demo import find_predictors
+from earthreason.demo import find_predictors, stands_clear
 from earthreason.errors import EarthReasonError, SampleNotFoundError
 from earthreason.metrics.evaluate import evaluate
 from earthreason.metrics.references import References, reference_of
 from earthreason.reports.grid import Answer, save_grid
-from earthreason.synthetic.generate import compose_scene
 from earthreason.types import Predictor, Sample
 
-ROADS = ("road", "crossing")
-CLEARANCE = 0.04
-"""Least distance between the target and any road, as a share of the shorter side of the image."""
-SHARES = (0.005, 0.3)
-"""Least and largest share of the image that a target covers, so that it is seen well and so is what surrounds it."""
 HIT, MISS = 0.75, 0.25
 """IoU from which an answer is a hit, and under which it is a miss."""
-
-
-def stands_clear(sample: Sample) -> bool:
-    """Return whether the target of a sample of the test split is seen well, and no road leads to it or through it.
-
-    Empty targets have nothing that a road could lead to.
-    """
-    if sample.is_empty:
-        return True
-    if not SHARES[0] <= sample.mask.mean() <= SHARES[1]:
-        return False
-    config = SampleConfig()
-    scene = compose_scene(config.seed, "test", int(sample.sample_id[-6:]), config.size).scene
-    roads = np.zeros(sample.mask.shape, bool)
-    for item in scene.objects:
-        roads |= item.mask & (item.kind in ROADS)
-    return not roads.any() or distance_transform_edt(~sample.mask)[roads].min() >= CLEARANCE * min(roads.shape)
 
 
 def choose(samples: Iterable[Sample], predictor: Predictor, hits: int) -> list[Sample]:

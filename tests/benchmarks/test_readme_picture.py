@@ -1,24 +1,13 @@
 """The picture has a row per question and a column per model, and no road leads to what it marks."""
 
-import re
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.readme_picture import choose, draw_answers, stands_clear
+from benchmarks.readme_picture import choose, draw_answers
 from earthreason.errors import EarthReasonError
 from earthreason.predictors import Empty, Everything
-from earthreason.synthetic.generate import compose_scene
 from earthreason.types import Sample
-from tests.conftest import ROOT
-
-PAGES = ("README.md", "docs/tutorial.md", "docs/data.md")
-
-
-def scene(number):
-    """A scene of the sample's test split."""
-    return compose_scene(7, "test", number).sample()
 
 
 def sample(name, mask, category=None):
@@ -33,21 +22,6 @@ def test_rows_and_columns_give_the_size(tmp_path):
     with Image.open(tmp_path / "p.jpg") as picture:
         # columns of 2.6 inches at 110 dots per inch: image, truth and two models
         assert picture.width == 4 * 286
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_samples_that_pages_draw_stand_clear_of_roads(page):
-    drawn = set(re.findall(r"earthreason show sample synthetic_s7_test_(\d+)", (ROOT / page).read_text()))
-    assert all(stands_clear(scene(int(number))) for number in drawn)
-
-
-def test_a_target_at_a_road_or_hardly_visible_does_not_stand_clear():
-    assert scene(26).category == "bridge"
-    assert not stands_clear(scene(26))
-    assert scene(4).category == "intersection"
-    assert not stands_clear(scene(4))
-    assert scene(15).mask.mean() < 0.002
-    assert not stands_clear(scene(15))
 
 
 class ByName:
