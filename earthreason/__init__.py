@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from earthreason.metrics.accumulator import RegionAccumulator as RegionAccumulator
     from earthreason.metrics.evaluate import evaluate as evaluate
     from earthreason.metrics.result import Result as Result
+    from earthreason.reports.show import show as show
 
 __version__ = "0.2.0"
 
@@ -24,9 +25,10 @@ _LAZY = {
     "Result": "earthreason.metrics.result",
     "evaluate": "earthreason.metrics.evaluate",
     "load_dataset": "earthreason.data.load",
+    "show": "earthreason.reports.show",
 }
 
-__all__ = ["RegionAccumulator", "Result", "__version__", "evaluate", "load_dataset"]
+__all__ = ["RegionAccumulator", "Result", "__version__", "evaluate", "load_dataset", "show"]
 
 if not TYPE_CHECKING:  # or type checkers would accept every misspelt name
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from earthreason.data.configs import SampleConfig
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError
@@ -27,9 +29,15 @@ from earthreason.predictions.predict import predict_samples
 from earthreason.predictors import Centre, Saliency
 from earthreason.reports.grid import Answer, save_grid
 from earthreason.reports.page import embed_image, write_page
+from earthreason.synthetic.generate import compose_scene
 from earthreason.types import Predictor, Sample
 
 GROUP = "earthreason.demo"
+_ROADS = ("road", "crossing")
+_CLEARANCE = 0.04
+"""Least distance between a shown target and any road, as a share of the shorter side of the image."""
+_SHARES = (0.005, 0.3)
+"""Least and largest share of the image that a shown target covers, so that it and what surrounds it are seen well."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +106,31 @@ def run_demo(out: Path, shown: int = 6) -> DemoFiles:
 
 
 def choose_scenes(samples: list[Sample], count: int) -> list[Sample]:
-    """Choose scenes of different categories, the last one with an empty target."""
+    """Choose scenes of the sample's test split of different categories whose targets stand clear, and an empty one."""
     by_category: dict[str | None, Sample] = {}
     for sample in samples:
-        if not sample.is_empty:
-            by_category.setdefault(sample.category, sample)
+        if len(by_category) == count - 1:
+            break
+        if not sample.is_empty and sample.category not in by_category and stands_clear(sample):
+            by_category[sample.category] = sample
     nothing = [sample for sample in samples if sample.is_empty]
-    return list(by_category.values())[: count - 1] + nothing[:1]
+    return list(by_category.values()) + nothing[:1]
+
+
+def stands_clear(sample: Sample) -> bool:
+    """Return whether the target of a sample of the test split is seen well, and no road leads to it or through it.
+
+    Empty targets have nothing that a road could lead to.
+    """
+    if sample.is_empty:
+        return True
+    if not _SHARES[0] <= sample.mask.mean() <= _SHARES[1]:
+        return False
+    config = SampleConfig()
+    scene = compose_scene(config.seed, "test", int(sample.sample_id[-6:]), config.size).scene
+    around = _CLEARANCE * min(sample.mask.shape)
+    near = cv2.distanceTransform((~sample.mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) < around
+    return not any((item.mask & near).any() for item in scene.objects if item.kind in _ROADS)
 
 
 def _answers_to(sample: Sample, answers: dict[str, Predictions], results: dict[str, Result]) -> list[Answer]:

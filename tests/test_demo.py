@@ -1,14 +1,18 @@
 """The demo shows predictors that installed packages offer, and says in one line which cannot run."""
 
+import re
 import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
-from earthreason.demo import find_predictors
+from earthreason.demo import choose_scenes, find_predictors, stands_clear
 from earthreason.errors import EarthReasonError
+from earthreason.synthetic.generate import compose_scene
 
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "docs/tutorial.md", "docs/data.md")
 OFFERS = """
 from earthreason.errors import EarthReasonError
 from earthreason.predictors import Everything
@@ -73,3 +77,30 @@ def test_the_shipped_model_is_offered_with_the_package(tmp_path, monkeypatch):
         (tmp_path / "tiny" / "model.safetensors").unlink()
         with pytest.raises(EarthReasonError, match="is missing"):
             build()
+
+
+def scene(number):
+    """A scene of the sample's test split."""
+    return compose_scene(7, "test", number).sample()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_samples_that_pages_draw_stand_clear_of_roads(page):
+    drawn = set(re.findall(r"earthreason show sample synthetic_s7_test_(\d+)", (ROOT / page).read_text()))
+    assert all(stands_clear(scene(int(number))) for number in drawn)
+
+
+def test_a_target_at_a_road_or_hardly_visible_does_not_stand_clear():
+    assert scene(26).category == "bridge"
+    assert not stands_clear(scene(26))
+    assert scene(4).category == "intersection"
+    assert not stands_clear(scene(4))
+    assert scene(15).mask.mean() < 0.002
+    assert not stands_clear(scene(15))
+
+
+def test_shown_scenes_stand_clear_have_different_categories_and_end_with_an_empty_one():
+    shown = choose_scenes([scene(number) for number in range(15)], 4)
+    assert len({sample.category for sample in shown}) == len(shown) == 4
+    assert [sample.is_empty for sample in shown] == [False, False, False, True]
+    assert all(stands_clear(sample) for sample in shown)

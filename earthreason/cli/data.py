@@ -167,7 +167,7 @@ def stats(
     strict: StrictOption = False,
     max_left_out: MaxLeftOutOption = None,
 ) -> None:
-    """Draw statistics: target area, image size, GSD, text length, empty targets, bigrams, patch redundancy.
+    """Write a page of statistics: target area, image size, GSD, text length, empty targets, categories and more.
 
     Example: earthreason stats sample --out figures
     """
@@ -182,10 +182,10 @@ def stats(
     opened = open_source(source, Tolerance.of_options(strict, max_left_out))
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
         statistics = collect(opened, bar.update)
-    draw_figures(statistics, out)
+    page = draw_figures(statistics, out, title=Path(source).name or source)
     if report_json(json_out, statistics.to_dict()):
         print_statistics(statistics, stdout())
-        typer.echo(f"figures: {out}")
+        typer.echo(f"page: {page}")
 
 
 def browse(

@@ -33,7 +33,7 @@ from earthreason.reports.rules import QUESTIONS, describe_rules
 from earthreason.reports.table import describe_size, describe_threshold
 from earthreason.types import RLE
 
-PAGE_CARDS, PAGE_ROWS = 24, 500
+PAGE_CARDS, PAGE_ROWS = 12, 500
 """Most cards and most rows of a table on one page."""
 _SIDE = 288
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
 from earthreason.reports.svg import save_figure
 from earthreason.types import Sample
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLUMN, _PICTURE, _LINE, _GAP = 2.6, 2.4, 0.145, 0.3
+"""Inches: width of a column and of what is in it, height of a line of text, and gap between rows."""
+_SIZE = 8
+_SIDE = 320
 
 
 @dataclass(frozen=True)
@@ -31,20 +40,73 @@ class Answer:
 
 def save_grid(path: Path, rows: Sequence[tuple[Sample, Sequence[Answer]]]) -> None:
     """Write the grid as a picture. Every row must have the same models."""
+    save_figure(draw_grid(rows), path, dpi=110)
+
+
+def draw_grid(rows: Sequence[tuple[Sample, Sequence[Answer]]]) -> Figure:
+    """Draw the grid. Texts are wrapped in their columns, and a row is as high as its texts and its picture need."""
     from matplotlib.figure import Figure
 
     columns = 2 + len(rows[0][1])
-    figure = Figure(figsize=(2.6 * columns, 3.0 * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), columns, squeeze=False)
-    for line, (sample, answers) in zip(axes, rows, strict=True):
-        line[0].imshow(draw_overlay(sample.image, None, TRUTH_COLOUR, side=320))
-        line[0].set_title("\n".join(textwrap.wrap(sample.questions[0], 38)), fontsize=7, loc="left")
-        line[1].imshow(draw_overlay(sample.image, sample.mask, TRUTH_COLOUR, side=320))
-        line[1].set_title("truth: no target" if sample.is_empty else "truth", fontsize=8)
-        for axis, answer in zip(line[2:], answers, strict=True):
-            axis.imshow(draw_overlay(sample.image, answer.mask, PREDICTION_COLOUR, side=320))
-            said = "" if answer.mask is not None else ": no target"
-            axis.set_title(f"{answer.model}{said}\nIoU {answer.iou:.2f}", fontsize=8)
-        for axis in line:
+    cells = [_cells_of(sample, answers) for sample, answers in rows]
+    heights = [
+        _LINE * max(text.count("\n") + 1 for text, _ in line)
+        + _PICTURE * min(1.0, line[0][1].height / line[0][1].width)
+        + _GAP
+        for line in cells
+    ]
+    figure = Figure(figsize=(_COLUMN * columns, sum(heights)), layout="constrained")
+    axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for line, drawn in zip(axes, cells, strict=True):
+        for axis, (text, picture) in zip(line, drawn, strict=True):
+            axis.imshow(picture)
+            axis.set_title(text, fontsize=_SIZE, loc="left")
+            axis.set_anchor("W")
             axis.set_axis_off()
-    save_figure(figure, path, dpi=110)
+    return figure
+
+
+def _cells_of(sample: Sample, answers: Sequence[Answer]) -> list[tuple[str, Image.Image]]:
+    """Return texts and pictures of a row."""
+    cells = [
+        (sample.questions[0], draw_overlay(sample.image, None, TRUTH_COLOUR, side=_SIDE)),
+        (
+            "ground truth: no target" if sample.is_empty else "ground truth",
+            draw_overlay(sample.image, sample.mask, TRUTH_COLOUR, side=_SIDE),
+        ),
+    ]
+    for answer in answers:
+        said = "" if answer.mask is not None else ": no target"
+        drawn = draw_overlay(sample.image, answer.mask, PREDICTION_COLOUR, side=_SIDE)
+        cells.append((f"{answer.model}{said}\nIoU {answer.iou:.2f}", drawn))
+    return [("\n".join(wrap_text(text, 72 * _PICTURE, _SIZE)), picture) for text, picture in cells]
+
+
+def wrap_text(text: str, width: float, size: float) -> list[str]:
+    """Break text into lines that are no wider than `width` points in Matplotlib's font of `size` points.
+
+    Line breaks in the text are kept, and a word that is wider than a line is broken.
+    """
+    from matplotlib.textpath import TextPath
+
+    def fits(line: str) -> bool:
+        return not line.strip() or TextPath((0, 0), line.replace("$", r"\$"), size=size).get_extents().width <= width
+
+    lines = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split():
+            longer = f"{line} {word}".strip()
+            if fits(longer):
+                line = longer
+                continue
+            if line:
+                lines.append(line)
+            line = ""
+            for letter in word:
+                if line and not fits(line + letter):
+                    lines.append(line)
+                    line = ""
+                line += letter
+        lines.append(line)
+    return lines

@@ -20,12 +20,17 @@ def _environment() -> Environment:
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
 
 
-def write_page(path: Path, template: str, **values: Any) -> None:
-    """Render a template of `reports/templates` with the shared style and write it atomically."""
+def render(template: str, **values: Any) -> str:
+    """Render a template of `reports/templates`; `css` in it is the shared style."""
     environment = _environment()
     assert environment.loader is not None
     css = environment.loader.get_source(environment, "base.css")[0]
-    write_text(path, environment.get_template(template).render(css=css, **values))
+    return environment.get_template(template).render(css=css, **values)
+
+
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Render a template of `reports/templates` with the shared style and write it atomically."""
+    write_text(path, render(template, **values))
 
 
 def embed_image(image: Image.Image) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -14,8 +16,31 @@ from earthreason.data.schema import Record
 from earthreason.errors import EarthReasonError
 from earthreason.overlay import TRUTH_COLOUR, draw_overlay, outline_mask, shrink_mask
 from earthreason.reports.svg import save_figure
+from earthreason.types import Sample
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMATS = ("png", "pdf", "svg")
+
+
+_INCH = 3.6
+"""Width of a panel."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a picture shows of a sample.
+
+    Attributes:
+        heading: line above the panels.
+        panels: captions and pictures, from left to right.
+        texts: lines below the panels, of any length.
+    """
+
+    heading: str
+    panels: Sequence[tuple[str, Image.Image]]
+    texts: Sequence[str]
 
 
 def draw_samples(records: Sequence[Record], out: Path) -> None:
@@ -24,23 +49,46 @@ def draw_samples(records: Sequence[Record], out: Path) -> None:
     Raises:
         EarthReasonError: the ending of the file is not a supported format.
     """
-    from matplotlib.figure import Figure
+    captions = ("image", "ground truth", "outline")
+    parts = [
+        Part(describe(record), list(zip(captions, pictures_of(record), strict=True)), list_texts(record))
+        for record in records
+    ]
+    save_parts(parts, out)
 
+
+def save_parts(parts: Sequence[Part], out: Path) -> None:
+    """Write samples below each other to a file.
+
+    Raises:
+        EarthReasonError: the ending of the file is not a supported format.
+    """
     form = out.suffix.lstrip(".").lower()
     if form not in FORMATS:
         raise EarthReasonError(f"{out}: pictures are written as {', '.join('.' + name for name in FORMATS)}")
-    texts = [_texts(record) for record in records]
-    heights = [4.2 + 0.17 * text.count("\n") for text in texts]
-    figure = Figure(figsize=(11, sum(heights)), layout="constrained")
-    grid = figure.subfigures(len(records), 1, height_ratios=heights, squeeze=False)
-    for part, record, text in zip(grid[:, 0], records, texts, strict=True):
-        axes = part.subplots(1, 3)
-        for axis, picture in zip(axes, pictures_of(record), strict=True):
-            axis.imshow(picture)
+    save_figure(compose(parts), out, form, dpi=110)
+
+
+def compose(parts: Sequence[Part]) -> Figure:
+    """Draw samples below each other."""
+    from matplotlib.figure import Figure
+
+    columns = max(len(part.panels) for part in parts)
+    texts = ["\n".join(_wrap(part.texts, 43 * columns)) for part in parts]
+    shapes = [max(picture.height / picture.width for _, picture in part.panels) for part in parts]
+    heights = [0.65 + _INCH * shape + 0.16 * (text.count("\n") + 1) for shape, text in zip(shapes, texts, strict=True)]
+    figure = Figure(figsize=(_INCH * columns, sum(heights)), layout="constrained")
+    grid = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)
+    for place, part, text in zip(grid[:, 0], parts, texts, strict=True):
+        axes = place.subplots(1, columns, squeeze=False)[0]
+        for axis in axes:
             axis.set_axis_off()
-        part.suptitle(_heading(record), fontsize=10, x=0.01, ha="left")
-        part.supxlabel(text, fontsize=8, x=0.01, ha="left")
-    save_figure(figure, out, form, dpi=110)
+        for axis, (caption, picture) in zip(axes, part.panels, strict=False):
+            axis.imshow(picture)
+            axis.set_title(caption, fontsize=9)
+        place.suptitle(part.heading, fontsize=10, x=0.01, ha="left")
+        place.supxlabel(text, fontsize=8, x=0.01, ha="left")
+    return figure
 
 
 def pictures_of(record: Record, side: int = 512) -> tuple[Image.Image, Image.Image, Image.Image]:
@@ -53,15 +101,21 @@ def pictures_of(record: Record, side: int = 512) -> tuple[Image.Image, Image.Ima
     return plain, tinted, outline_mask(plain, shrink_mask(mask, plain.size), TRUTH_COLOUR)
 
 
-def _heading(record: Record) -> str:
-    facts = [record.sample_id, f"{record.width} x {record.height} px"]
-    facts += [record.category] if record.category else []
-    facts += [f"{record.ground_resolution:g} m per pixel"] if record.ground_resolution else []
-    facts += ["no target"] if record.is_empty else []
+def describe(sample: Record | Sample, labelled: bool = True) -> str:
+    """Describe a sample in a line: id, size, and the facts that are known; its target only if it is `labelled`."""
+    facts = [sample.sample_id] if sample.sample_id else []
+    facts += [f"{sample.width} x {sample.height} px"]
+    facts += [sample.category] if sample.category else []
+    facts += [f"{sample.ground_resolution:g} m per pixel"] if sample.ground_resolution else []
+    facts += ["no target"] if labelled and sample.is_empty else []
     return " · ".join(facts)
 
 
-def _texts(record: Record) -> str:
-    lines = [f"Q{n}  {question}" for n, question in enumerate(record.questions, start=1)]
-    lines += [f"A{n}  {answer}" for n, answer in enumerate(record.answers, start=1)]
-    return "\n".join(part for line in lines for part in textwrap.wrap(line, 130, subsequent_indent="      "))
+def list_texts(sample: Record | Sample) -> list[str]:
+    """List the numbered questions and answers of a sample."""
+    lines = [f"Q{n}  {question}" for n, question in enumerate(sample.questions, start=1)]
+    return [*lines, *(f"A{n}  {answer}" for n, answer in enumerate(sample.answers, start=1))]
+
+
+def _wrap(texts: Sequence[str], width: int) -> list[str]:
+    return [part for text in texts for part in textwrap.wrap(text, width, subsequent_indent="      ")]

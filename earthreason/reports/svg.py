@@ -20,6 +20,7 @@ svg { color-scheme: light dark; }
  [style*="fill: #ffffff"] { fill: #14181f !important; }
  [style*="stroke: #ffffff"] { stroke: #14181f !important; }
  [style*="fill: #000000"], [style*="fill: #222222"] { fill: #e8eaee !important; }
+ [style*="stroke: #bbbbbb"] { stroke: #4a525e !important; }
  [style*="stroke: #000000"], [style*="stroke: #222222"] { stroke: #e8eaee !important; }
 }
 </style>"""
@@ -52,7 +53,12 @@ def save_figure(figure: Figure, path: Path, form: str | None = None, **options: 
 
 def embed_figure(figure: Figure) -> str:
     """Encode a figure as a data URL (SVG), which follows dark mode."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(_svg_of(figure).encode()).decode('ascii')}"
+    return embed_svg(_svg_of(figure))
+
+
+def embed_svg(svg: str) -> str:
+    """Encode an SVG as a data URL."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode('ascii')}"
 
 
 def _svg_of(figure: Figure, **options: Any) -> str:

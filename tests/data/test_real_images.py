@@ -85,8 +85,8 @@ def test_they_are_drawn_counted_and_browsed(release, tmp_path):
     statistics = collect(source)
     assert 0 < np.mean(statistics.redundancy) <= 1
     draw_figures(statistics, tmp_path / "figures")
-    page = write_gallery(source, tmp_path / "gallery").read_text()
-    assert page.count('class="sample"') == sum(source.counts.values())
+    samples = write_gallery(source, tmp_path / "gallery").with_name("samples.js").read_text()
+    assert samples.count('"picture":') == sum(source.counts.values())
 
 
 def test_they_are_served_to_pytorch(release):
