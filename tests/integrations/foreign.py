@@ -3,12 +3,22 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
 from tests.conftest import ROOT
+
+PAGE = ROOT / "docs" / "howto" / "libraries.md"
+
+
+def snippet_of(library):
+    """Return the code of docs/howto/libraries.md that imports a library first."""
+    snippets = re.findall(r"```py\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = (snippet for snippet in snippets if re.match(rf"(from|import) [a-z.]*{library}", snippet))
+    return code
 
 
 def python_with(module, variable):

@@ -19,7 +19,7 @@ from earthreason.data.exports import export
 from earthreason.errors import DataFormatError, DataNotFoundError
 from tests.conftest import ROOT
 from tests.data.memory import Memory, box, several
-from tests.integrations.foreign import python_with, run_program
+from tests.integrations.foreign import python_with, run_program, snippet_of
 
 START = """
 import json, sys
@@ -72,6 +72,13 @@ print(json.dumps([facts, row["sample_id"], max(same), [dict(result) for result i
     assert 0 < expected["gIoU"] < 1
     assert judged == [expected] * 3
     assert (truth, count) == (pytest.approx(1), 16)
+
+
+def test_the_snippet_of_the_page_runs(run):
+    code = snippet_of("fiftyone").replace('"test"', '"test[:8]"')
+    assert run(
+        code + "\nprint(json.dumps([len(dataset), evaluate(answers, rows, 'native', resamples=0)['gIoU']]))"
+    ) == [8, 1]
 
 
 def test_fiftyone_imports_a_segmentation_directory(run):

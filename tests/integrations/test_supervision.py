@@ -5,7 +5,7 @@ EARTHREASON_SUPERVISION=/path/to/environment/bin/python python -m pytest tests/i
 
 import pytest
 
-from tests.integrations.foreign import python_with, run_program
+from tests.integrations.foreign import python_with, run_program, snippet_of
 
 START = """
 import json, sys
@@ -85,6 +85,23 @@ print(json.dumps([dict(evaluate(rated, rows, resamples=0)) for rated in ("file.j
     before, after = run(code)
     assert before == after
     assert 0 < before["gIoU"] < 1
+
+
+def test_the_snippet_of_the_page_runs(run):
+    code = """
+from earthreason.predictions import write_predictions
+from earthreason.types import Prediction
+from earthreason.masks.rle import encode_mask
+rows = load_dataset("earthreason", "sample", split="test[:5]")
+given = [Prediction(row["sample_id"], encode_mask(np.asarray(row["mask"]) != 0)) for row in rows]
+write_predictions("predictions.json", given)
+"""
+    code += snippet_of("supervision")
+    end = "\nprint(json.dumps([picture.size, len(truth), evaluate(answers, rows, 'native', resamples=0)['gIoU']]))"
+    (width, height), targets, score = run(code + end)
+    assert width > 0
+    assert height > 0
+    assert (targets, score) == (1, 1)
 
 
 def test_supervision_draws_and_counts_them(run):

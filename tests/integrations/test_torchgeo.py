@@ -5,7 +5,7 @@ EARTHREASON_TORCHGEO=/path/to/environment/bin/python python -m pytest tests/inte
 
 import pytest
 
-from tests.integrations.foreign import python_with, run_program
+from tests.integrations.foreign import python_with, run_program, snippet_of
 
 START = """
 import json
@@ -89,6 +89,13 @@ print(json.dumps([seen, moved, sorted(tested), tested["test_loss"]]))
     assert moved
     assert "test_MulticlassJaccardIndex" in names
     assert loss > 0
+
+
+def test_the_snippet_of_the_page_runs(run):
+    code = snippet_of("lightning").replace("side=512", "side=64").replace("max_steps=100", "max_steps=1")
+    assert code.count("64") == code.count("max_steps=1)") == 1
+    code += "\nprint(json.dumps(task.trainer.global_step))"
+    assert run(code) == 1
 
 
 def test_the_picture_of_a_sample_shows_its_question(run):

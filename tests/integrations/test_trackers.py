@@ -5,16 +5,13 @@
 That environment has wandb, trackio and mlflow; TensorBoard is tested in this one.
 """
 
-import re
-
 import numpy as np
 import pytest
 
 from earthreason import evaluate
 from tests.conftest import ROOT
-from tests.integrations.foreign import python_with, run_program
+from tests.integrations.foreign import python_with, run_program, snippet_of
 
-PAGE = ROOT / "docs" / "howto" / "libraries.md"
 START = """
 import json
 import numpy as np
@@ -36,13 +33,6 @@ BY_HAND = {
     "N-acc": 1,
     "gIoU_targets": sum(SHARES) / 4,
 }
-
-
-def lines_of(library):
-    """Return the snippet of the page that imports a library."""
-    snippets = re.findall(r"```py\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    (code,) = (snippet for snippet in snippets if re.match(rf"(from|import) [a-z.]*{library}", snippet))
-    return code
 
 
 READERS = {
@@ -103,7 +93,7 @@ assert {point.step for (point,) in points.values()} == {7}
 @pytest.mark.parametrize("tracker", READERS)
 def test_the_lines_of_the_page_log_what_the_trackers_reader_gives_back(tracker, tmp_path):
     python = python_with(tracker, "EARTHREASON_TRACKERS" if tracker != "tensorboard" else "")
-    code = START + lines_of(tracker) + READERS[tracker] + "print(json.dumps([found, facts]))"
+    code = START + snippet_of(tracker) + READERS[tracker] + "print(json.dumps([found, facts]))"
     quiet = {"WANDB_SILENT": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
     found, facts = run_program(python, code, "trackers", tmp_path, TRACKIO_DIR=str(tmp_path / "trackio"), **quiet)
     assert {name: found[name] for name in BY_HAND} == pytest.approx(BY_HAND, abs=1e-6)
