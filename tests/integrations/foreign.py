@@ -36,6 +36,6 @@ def run_program(python, code, folder, home, *arguments, **variables):
     offline = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     environment = os.environ | offline | {"HOME": str(home)} | variables
     command = [python, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.strip().splitlines()[-1])

@@ -1,7 +1,7 @@
 """Write a folder that is a dataset repository of the Hub as it is: the parquet files with a card for strangers.
 
 The card says how to load and to score the data, and states the types of the columns and the number of rows. So the Hub
-shows them without reading the files, and `datasets` refuses a repository that lacks one of them.
+shows them without reading the files, and `datasets` refuses a repository that lacks rows.
 """
 
 from __future__ import annotations
