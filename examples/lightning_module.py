@@ -10,13 +10,12 @@ import argparse
 
 import lightning
 import torch
-from pytorch_loop import SIDE, logits_of, network
-from torch.nn import functional as F
+from pytorch_loop import SIDE, build_network, loss_of, masks_of
 from torch.utils.data import DataLoader
 
 from earthreason import load_dataset
 from earthreason.metrics.torch import PixelReasoningMetric
-from earthreason.torch import PixelReasoningDataset, collate, restore_logits
+from earthreason.torch import PixelReasoningDataset, collate
 
 
 class PixelReasoning(lightning.LightningModule):
@@ -24,21 +23,17 @@ class PixelReasoning(lightning.LightningModule):
 
     def __init__(self) -> None:
         super().__init__()
-        self.network = network
+        self.network = build_network()
         self.judge = PixelReasoningMetric()
 
     def training_step(self, batch: dict, _: int) -> torch.Tensor:
-        target = F.avg_pool2d(batch["mask"].float().unsqueeze(1), 8).squeeze(1)
-        return F.binary_cross_entropy_with_logits(logits_of(batch["image"]), target)
+        return loss_of(self.network, batch)
 
     def validation_step(self, batch: dict, _: int) -> None:
-        sizes = zip(batch["height"], batch["width"], strict=True)
-        predicted = [
-            restore_logits(logits, SIDE, *size) > 0
-            for logits, size in zip(logits_of(batch["image"]), sizes, strict=True)
-        ]
         # Score at the images' own size: a target shrunk to the canvas has lost detail, and scores come out too high.
-        self.judge.update(predicted, batch["native_mask"], batch["sample_id"], batch["question_index"])
+        answers = masks_of(self.network, batch)
+        self.judge.update(answers, batch["native_mask"], batch["sample_id"], batch["question_index"])
+        # Lightning computes the scores once over the epoch and all processes, and resets the judge.
         self.log_dict(dict(self.judge.items()))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

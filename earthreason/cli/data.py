@@ -108,7 +108,7 @@ def _audit(source: str, config: str | None, workers: int, journal: Path | None) 
 
 def export(
     source: SourceArgument,
-    form: Annotated[str, typer.Option("--format", help="Format to write: parquet, release, coco or webdataset.")],
+    form: Annotated[str, typer.Option("--format", help="Format to write: parquet, hub, release, coco or webdataset.")],
     out: OutFolder,
     push_to: Annotated[str | None, typer.Option(help="Also upload to this dataset repository on the Hub.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
@@ -119,7 +119,9 @@ def export(
     strict: StrictOption = False,
     max_left_out: MaxLeftOutOption = None,
 ) -> None:
-    """Write samples in another format, with title and licence; parquet gets a dataset card and Croissant metadata.
+    """Write samples in another format, with title and licence.
+
+    `hub` writes a dataset repository for the Hugging Face Hub; `parquet` adds Croissant metadata.
 
     Example: earthreason export sample --format coco --out sample-coco
     """

@@ -58,7 +58,7 @@ def export(
 
     Args:
         source: samples to export.
-        form: name of the format: `parquet`, `release`, `coco` or `webdataset`.
+        form: name of the format: `parquet`, `hub`, `release`, `coco` or `webdataset`.
         out: folder to create; it must be absent or empty.
         progress: called with 1 after every sample.
         about: title, licence and origin for cards and metadata; `about_of(source)` by default.

@@ -75,7 +75,7 @@ def test_every_format_round_trips(tmp_path_factory, form, data):
     out = tmp_path_factory.mktemp("export") / "set"
     export(Memory(splits), form, out)
     again = open_source(out)
-    assert again.name == form
+    assert again.name == ("parquet" if form == "hub" else form)  # one kind of files, with another card
     for split, expected in splits.items():
         found = {record.sample_id: record for record in again.read(split)}
         assert found.keys() == {record.sample_id for record in expected}
