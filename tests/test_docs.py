@@ -60,20 +60,28 @@ def test_every_command_of_the_readme_runs(tmp_path):
     assert len(list((tmp_path / "scenes").rglob("*.jpg"))) == 20
 
 
-def rows_of(heading):
-    """Rows of the table on the scoring page that begins with these column names, by protocol."""
-    text = (ROOT / "docs" / "scoring.md").read_text()
+def table_of(page, heading):
+    """Cells of the table on a page that begins with these column names."""
+    text = (ROOT / "docs" / page).read_text()
     table = text[text.index(f"| {heading} |") :].partition("\n\n")[0].splitlines()[2:]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
-    return {first.split("`")[1]: rest for first, *rest in cells}
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+def rows_of(heading):
+    """Rows of a table on the scoring page, by protocol."""
+    return {first.split("`")[1]: rest for first, *rest in table_of("scoring.md", heading)}
+
+
+def place_of(rules):
+    place = f"{rules.grid.kind} {rules.grid.side}" if rules.grid.side else "own"
+    return place + ", truth stretched" * rules.stretch_truth
 
 
 def facts_of(rules):
-    place = f"{rules.grid.kind} {rules.grid.side}" if rules.grid.side else "own"
     plus, plus_sum = (f" + {value:g}" if value else "" for value in (rules.epsilon, rules.cumulative_epsilon))
     hit = ">= X" if rules.threshold_inclusive else "> X"
     return [
-        place + ", truth stretched" * rules.stretch_truth,
+        place_of(rules),
         rules.unit,
         rules.questions,
         (f"I / (U{plus})" if plus else "I / U") + f", {rules.float_type}",
@@ -93,6 +101,29 @@ def test_the_table_of_protocols_says_what_the_protocols_do():
 def test_the_scoring_page_names_the_file_of_every_evaluator():
     named = {rules.name: [rules.evaluator] for rules in PROTOCOLS.values()}
     assert rows_of("protocol | source of the rules") == named
+
+
+def test_the_page_of_papers_says_what_the_protocols_do():
+    seen = {}
+    for paper, _, name, *facts in table_of("protocols_of_papers.md", "paper | data | protocol"):
+        rules = PROTOCOLS[name.strip("`")]
+        questions = "all questions" if rules.questions == "all" else f"{rules.questions} question"
+        assert facts == [
+            place_of(rules),
+            questions + ", each mask" * (rules.unit == "mask"),
+            f"{rules.both_empty_iou:g}" + ", if the answer is empty" * rules.empty_answer_needed,
+            "gIoU" + ", cIoU" * rules.count_false_positive_area,
+        ], paper
+        seen.setdefault(rules.name, []).append(paper)
+    assert set(seen) == set(PROTOCOLS) - {"native"}
+    for name, papers in seen.items():
+        number = PROTOCOLS[name].paper.rpartition("arXiv ")[2]
+        assert any(f"(https://arxiv.org/abs/{number})" in paper for paper in papers), name
+
+
+def test_the_page_of_papers_guesses_no_protocol_that_does_not_exist():
+    nearest = {cells[-1].strip("`") for cells in table_of("protocols_of_papers.md", "paper | data and figures")}
+    assert nearest <= {*PROTOCOLS, "none"}
 
 
 def test_the_json_of_the_readme_is_a_predictions_file(tmp_path):
