@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)[^)]*\)")
+_REPOSITORY = re.compile(
+    r"https://(?:github\.com|raw\.githubusercontent\.com)/earthreason/earthreason/(?:blob/)?main/([^)#]+)"
+)
 _OURS = {"earthreason": ["-m", "earthreason"], "earthreason-eval": ["-m", "earthreason", "eval"], "python": []}
 
 
@@ -143,3 +146,11 @@ def test_the_json_of_the_scoring_page_is_a_ground_truth(tmp_path):
 def test_links_between_files_hold(page):
     for target in _LINK.findall(page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_links_of_the_readme_are_absolute_and_hold():
+    text = PAGES[0].read_text()
+    assert _LINK.findall(text) == []  # PyPI shows the README away from the repository
+    targets = _REPOSITORY.findall(text)
+    assert len(targets) > 15
+    assert [target for target in targets if not (ROOT / target).exists()] == []

@@ -14,7 +14,8 @@ from typing import Any
 
 import typer.main
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the commands of this checkout, not of an installed package
+# The commands of this checkout, not those of an installed package.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 APPS = {
     "earthreason": "earthreason.cli.main",
@@ -99,8 +100,6 @@ def _row(record: tuple[str, str]) -> str:
 
 def _escape(text: str) -> str:
     """Escape what Markdown would read as markup, except in code."""
-    pieces = re.split(r"(`[^`]+`)", " ".join(text.split()))
     escapes = {"<": "&lt;", "*": r"\*", "|": r"\|", "[": r"\[", "$": "&#36;"}
-    return "".join(
-        piece if piece.startswith("`") else re.sub(r"[<*|[$]", lambda found: escapes[found[0]], piece) for piece in pieces
-    )
+    pieces = re.split(r"(`[^`]+`|[<*|[$])", " ".join(text.split()))
+    return "".join(escapes.get(piece, piece) for piece in pieces)
