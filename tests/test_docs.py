@@ -17,9 +17,14 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)[^)]*\)")
 _REPOSITORY = re.compile(
-    r"https://(?:github\.com|raw\.githubusercontent\.com)/earthreason/earthreason/(?:blob/)?main/([^)#]+)"
+    r"https://(?:github\.com|raw\.githubusercontent\.com)/earthreason/earthreason/(?:blob/)?main/([^)#\s]+)"
 )
-_OURS = {"earthreason": ["-m", "earthreason"], "earthreason-eval": ["-m", "earthreason", "eval"], "python": []}
+_OURS = {
+    "earthreason": ["-m", "earthreason"],
+    "earthreason-eval": ["-m", "earthreason", "eval"],
+    "earthreason-baselines": ["-m", "baselines"],
+    "python": [],
+}
 
 
 def blocks(page):

@@ -58,7 +58,7 @@ def _describe(command: Any, context: Any) -> str:
     commands = {name: each for name, each in getattr(command, "commands", {}).items() if not each.hidden}
     if commands:
         path = context.command_path
-        rows = [f"| [`{path} {name}`](#{_slug(path, name)}) | {_summary(each)} |" for name, each in commands.items()]
+        rows = [f"| [`{name}`](#{_slug(path, name)}) | {_summary(each)} |" for name, each in commands.items()]
         parts.append("\n".join(["| command | what it does |", "|---|---|", *rows]))
     records = [
         record
