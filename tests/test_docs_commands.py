@@ -77,6 +77,8 @@ def test_configurations_that_pages_name_are_shipped():
         for words in commands_of(page):
             if words[:2] == ["earthreason-baselines", "train"] and "--config" in words:
                 name = words[words.index("--config") + 1]
+                if name.isupper():
+                    continue  # a placeholder
                 assert (ROOT / "baselines" / "configs" / f"{name}.yaml").is_file(), f"{page.name}: {name}"
 
 
