@@ -20,6 +20,7 @@ from earthreason.files import atomic_path, refuse_taken
 
 __all__ = ["FORMATS", "about_of", "export", "file_stem", "push_to_hub", "suffix_of"]
 FORMATS = WRITERS
+"""Functions that write a format, by its name."""
 Progress = Callable[[int], object]
 
 

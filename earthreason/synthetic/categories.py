@@ -73,5 +73,8 @@ FEATURES: dict[str, Feature] = TypeAdapter(dict[str, Feature]).validate_python(
     {category: {"category": category, **entry} for category, entry in _TABLE.items()}
 )
 CATEGORIES: tuple[str, ...] = tuple(sorted(name for name, feature in FEATURES.items() if not feature.distractor))
+"""The 28 categories that questions ask for."""
 DISTRACTORS: tuple[str, ...] = tuple(sorted(set(FEATURES) - set(CATEGORIES)))
+"""What is drawn beside the categories; no question asks for it."""
 HELD_OUT_CATEGORIES: frozenset[str] = frozenset(name for name, feature in FEATURES.items() if feature.held_out)
+"""The four categories that training lacks."""

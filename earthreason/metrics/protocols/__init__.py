@@ -25,8 +25,11 @@ for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
     import_module(_module.name)
 
 SEGEARTH_R1 = PROTOCOLS["segearth-r1"]
+"""The official protocol."""
 NATIVE = PROTOCOLS["native"]
+"""Masks at the images' own size."""
 DEFAULT_PROTOCOL = SEGEARTH_R1.name
+"""Name of the protocol that is used where none is given."""
 
 
 def protocol_of(config: str) -> Protocol:

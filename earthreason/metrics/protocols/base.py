@@ -11,8 +11,11 @@ from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.masks.grids import Grid
 
 QuestionPolicy = Literal["first", "random", "all"]
+"""Which questions of a sample are scored."""
 Unit = Literal["question", "mask"]
+"""What a score is averaged over."""
 TENTHS = (0.5, 0.6, 0.7, 0.8, 0.9)
+"""The usual thresholds of Pr@X."""
 
 
 @dataclass(frozen=True)
