@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet
 # What an installation depends on: the compiled kernel is built by it.
 BUILD := pyproject.toml setup.py $(wildcard */pyproject.toml */setup.py) $(wildcard earthreason/masks/*.[ch])
 
-.PHONY: demo test lint types docs gpu-rehearsal mutants clean
+.PHONY: demo test lint types docs dist release-check gpu-rehearsal mutants clean
 
 demo: .venv/core.done
 	$(BIN)/earthreason demo
@@ -22,6 +22,14 @@ types: .venv/test.done
 docs: .venv/test.done
 	$(PIP) -e ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir site
+
+# The wheels and sdists of all four distributions, in dist/.
+dist: .venv/test.done
+	.ci/build dist
+
+# Whether the versions, pins, changelog, citation, pages, cards and the files in dist/ agree.
+release-check: .venv/test.done
+	$(BIN)/python .ci/release_check.py $(if $(TAG),--tag $(TAG)) $(if $(wildcard dist),--dist dist)
 
 # Every step of the GPU kit at toy size on the CPU, and the page of its results.
 gpu-rehearsal: .venv/test.done

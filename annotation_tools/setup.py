@@ -1,8 +1,12 @@
 """Name this folder `earthreason_annotation` when it is installed; in the checkout it is `annotation_tools`."""
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
+
+# Folders of templates, pictures and configurations count as packages too, so that package-data reaches into them.
+_PACKAGES = find_namespace_packages(exclude=["build", "build.*", "*__pycache__"])
 
 setup(
-    packages=["earthreason_annotation", *(f"earthreason_annotation.{name}" for name in find_packages())],
+    script_name="setup.py",  # which setuptools leaves out of the package; pip calls it by another name
+    packages=["earthreason_annotation", *(f"earthreason_annotation.{name}" for name in _PACKAGES)],
     package_dir={"earthreason_annotation": "."},
 )

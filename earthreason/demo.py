@@ -17,6 +17,7 @@ from earthreason.data.configs import SampleConfig
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError
+from earthreason.installing import install_command, sources_of
 from earthreason.masks.rle import decode_rle
 from earthreason.metrics.evaluate import evaluate
 from earthreason.metrics.formats import format_score
@@ -71,7 +72,8 @@ def find_predictors() -> tuple[dict[str, Predictor], list[str]]:
         try:
             predictors[entry.name] = entry.load()()
         except ModuleNotFoundError as error:
-            remedy = "pip install -e '.[baselines]' in the checkout"
+            offered_by = entry.dist.name if entry.dist else entry.module.partition(".")[0]
+            remedy = install_command((sources_of(error.name or "") or [offered_by])[0])
             notes.append(f"{entry.name} is not shown: it needs {error.name}, which is not installed: {remedy}")
         except (ImportError, EarthReasonError) as error:
             reason = str(error).partition("\n")[0]

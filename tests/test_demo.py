@@ -52,8 +52,7 @@ def test_an_offered_predictor_stands_beside_the_trivial_ones(install):
         ("offers_for_the_demo:unlucky", "mine is not shown: its weights are damaged"),
         (
             "no_such_package:build",
-            "mine is not shown: it needs no_such_package, which is not installed: pip install -e '.[baselines]' in the "
-            "checkout",
+            "mine is not shown: it needs no_such_package, which is not installed: pip install 'offers'",
         ),
     ],
 )

@@ -1,8 +1,13 @@
 import subprocess
 import sys
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
+import pytest
+
 import earthreason
+from earthreason.installing import FOLDERS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -11,17 +16,13 @@ def run(code):
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
-def test_importing_is_quick_and_loads_none_of_the_large_libraries():
+def test_importing_loads_none_of_the_large_libraries():
     code = """
-import sys, time
-began = time.perf_counter()
+import sys
 import earthreason
-seconds = time.perf_counter() - began
-print(seconds, [m for m in ("torch", "transformers", "datasets", "pandas", "numba", "openai") if m in sys.modules])
+print([name for name in ("torch", "transformers", "datasets", "pandas", "numba", "openai") if name in sys.modules])
 """
-    seconds, loaded = run(code).split(" ", 1)
-    assert float(seconds) < 0.3
-    assert loaded.strip() == "[]"
+    assert run(code).strip() == "[]"
 
 
 def test_public_names_are_listed_and_load():
@@ -40,3 +41,28 @@ def test_the_core_imports_nothing_from_the_applications():
             words = line.split()
             if words[:1] in (["import"], ["from"]):
                 assert words[1].split(".")[0] not in ("baselines", "leaderboard", "annotation_tools"), path
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_every_file_of_a_package_goes_into_its_wheel(name):
+    if not (ROOT / ".git").exists():
+        pytest.skip("the files of the packages are asked of Git, and this is not a Git checkout")
+    settings = tomllib.loads((ROOT / FOLDERS[name] / "pyproject.toml").read_text())["tool"]["setuptools"]
+    patterns = ["*.py", *settings["package-data"]["*"]]
+    left_out = ["*.[ch]"] if name == "earthreason" else ["pyproject.toml", "LICENSE", "README.md"]
+    folder = "earthreason" if name == "earthreason" else FOLDERS[name]
+    listed = subprocess.run(["git", "ls-files", "-z", folder], cwd=ROOT, capture_output=True, text=True, check=True)
+    files = [Path(path).name for path in listed.stdout.split("\0") if path]
+    assert len(files) > 50
+    assert [file for file in files if not any(fnmatch(file, pattern) for pattern in [*patterns, *left_out])] == []
+
+
+@pytest.mark.parametrize("folder", ["baselines", "leaderboard", "annotation_tools"])
+def test_a_distribution_installs_no_name_that_others_have_on_the_index(folder):
+    code = """
+import runpy, setuptools
+setuptools.setup = lambda **settings: print(*settings["packages"])
+runpy.run_path("setup.py")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / folder, capture_output=True, text=True, check=True)
+    assert {name.split(".")[0] for name in done.stdout.split()} == {f"earthreason_{folder.removesuffix('_tools')}"}

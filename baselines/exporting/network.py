@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from earthreason.errors import EarthReasonError
+from earthreason.installing import install_command
 
 from ..common.modeling import ReasoningModel
 
@@ -103,7 +104,8 @@ def require_onnx() -> None:
         import onnxruntime  # type: ignore[import-untyped] # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise EarthReasonError(f"{error.name} is not installed; run pip install -e '.[export]'") from None
+        remedy = install_command("earthreason-baselines[export]")
+        raise EarthReasonError(f"{error.name} is not installed; run {remedy}") from None
 
 
 def _name_sizes(model: Any) -> None:

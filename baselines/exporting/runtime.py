@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, reason_of
+from earthreason.installing import install_command
 
 from ..registry import PredictorOptions
 from .standalone import ExportedModel
@@ -66,7 +67,8 @@ class ExportedPredictor:
         try:
             self._model = TracedModel(folder)
         except ImportError as error:
-            raise EarthReasonError(f"{error.name} is not installed; run pip install -e '.[export]'") from None
+            remedy = install_command("earthreason-baselines[export]")
+            raise EarthReasonError(f"{error.name} is not installed; run {remedy}") from None
         except Exception as error:  # onnxruntime, torch and tokenizers raise kinds of their own for broken files
             raise DataFormatError(f"{folder}: the exported model cannot be loaded: {reason_of(error)}") from None
 

