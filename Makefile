@@ -1,11 +1,15 @@
 # `make demo` and `make test` are all a newcomer needs: Python 3.11 and nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet
+# torch is pinned in constraints.txt; CI pins all else too: `make test LOCK=.ci/lock.txt`.
+LOCK ?=
+PIP := $(BIN)/python -m pip install --quiet $(addprefix -c ,constraints.txt $(LOCK))
+# What development and the tests need.
+FOLDERS := ".[geo,questions,dev]" "./baselines[serve,export]" ./leaderboard ./annotation_tools
 # What an installation depends on: the compiled kernel is built by it.
 BUILD := pyproject.toml setup.py $(wildcard */pyproject.toml */setup.py) $(wildcard earthreason/masks/*.[ch])
 
-.PHONY: demo test lint types docs dist release-check gpu-rehearsal mutants clean
+.PHONY: demo test lint types docs dist release-check gpu-rehearsal mutants lock clean
 
 demo: .venv/core.done
 	$(BIN)/earthreason demo
@@ -43,6 +47,13 @@ mutants: .venv/test.done
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children 2 "$(subst /,.,$(MODULE:.py=)).*"
 	$(BIN)/mutmut results | grep -F "$(subst /,.,$(MODULE:.py=))." || echo "no survivors"
 
+# Write the versions that CI installs, for every Python and platform. Versions that still fit stay as they are; for the
+# newest of all: make lock UPGRADE=--upgrade
+lock:
+	printf '%s\n' $(FOLDERS) ".[croissant,docs]" | .ci/uv pip compile - --quiet --universal --python-version 3.11 $(UPGRADE) \
+		--constraints constraints.txt --no-annotate --custom-compile-command "make lock" --output-file .ci/lock.txt \
+		$(addprefix --no-emit-package ,torch earthreason earthreason-baselines earthreason-leaderboard earthreason-annotation)
+
 clean:
 	rm -rf .venv
 
@@ -53,8 +64,8 @@ clean:
 	$(PIP) -e .
 	touch $@
 
-# torch is pinned in constraints.txt. PyPI's build for Linux x86_64 brings gigabytes of CUDA packages; for the CPU build,
-# where pip does not find one by itself: make test PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
-.venv/test.done: $(BUILD) constraints.txt | .venv/bin/python
-	$(PIP) -c constraints.txt -e ".[geo,questions,dev]" -e "./baselines[serve,export]" -e ./leaderboard -e ./annotation_tools
+# PyPI's build of torch for Linux x86_64 brings gigabytes of CUDA packages; for the CPU build, where pip does not find one
+# by itself: make test PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+.venv/test.done: $(BUILD) constraints.txt $(LOCK) | .venv/bin/python
+	$(PIP) $(addprefix -e ,$(FOLDERS))
 	touch $@ .venv/core.done

@@ -60,7 +60,9 @@ def write_reply(model: Any, ids: Tensor, image: Any, stops: Callable[[list[int]]
     attended = model.attended(torch.ones_like(ids), ids, image)
     cache, said, states = DynamicCache(), list[int](), list[Tensor]()
     while len(said) < most and not stops(said):
-        read = model.language_model(inputs_embeds=embedded, attention_mask=attended, cache=cache, use_cache=True)
+        # By position: the fourth is named past_key_values up to transformers 5.23 and cache since, and a name that is
+        # not known is ignored without a word.
+        read = model.language_model(None, attended, None, cache, embedded, use_cache=True)
         states.append(read.last_hidden_state[0, -1])
         said.append(int(model.lm_head(states[-1]).argmax()))
         embedded = model.get_input_embeddings()(ids.new_tensor([said[-1:]]))

@@ -16,7 +16,6 @@ from earthreason.data.exports import FORMATS, export
 from earthreason.data.pictures import rgb_content, upright
 from earthreason.data.reader import open_source
 from earthreason.errors import DataFormatError, EarthReasonError
-from earthreason.torch import PixelReasoningDataset
 
 TAG = 0x0112
 XMP = (
@@ -153,7 +152,8 @@ def test_exports_have_no_tag(tmp_path, form):
 
 def test_the_torch_dataset_places_both_alike(tmp_path):
     root = release(tmp_path / "set", encoded(scene(), "JPEG", 6, quality=95), MASK)
-    (item,) = PixelReasoningDataset(load_dataset("earthreason", data_dir=root, split="test"), side=32)
+    torch = pytest.importorskip("earthreason.torch", reason="torch is not installed")
+    (item,) = torch.PixelReasoningDataset(load_dataset("earthreason", data_dir=root, split="test"), side=32)
     bright = item["image"].float().mean(0).numpy() > 120
     assert np.mean(bright == item["mask"].numpy()) > 0.99
     assert np.array_equal(item["native_mask"].numpy(), MASK)
@@ -203,10 +203,11 @@ class Records:
 
 
 def test_the_torch_dataset_refuses_rows_whose_picture_another_loader_turned(tmp_path):
+    torch = pytest.importorskip("earthreason.torch", reason="torch is not installed")
     root = release(tmp_path / "set", encoded(scene(), "JPEG"), MASK)
     row = load_dataset("earthreason", data_dir=root, split="test")[0]
     row["image"] = row["image"].transpose(Image.Transpose.ROTATE_90)
     with pytest.raises(
         EarthReasonError, match=r"'test-a': the image is 32x24 .* but the mask is 24x32; load the rows by"
     ):
-        PixelReasoningDataset([row], side=32)[0]
+        torch.PixelReasoningDataset([row], side=32)[0]
