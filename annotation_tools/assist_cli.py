@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stdout
+from earthreason.cli.app import command_line, stdout
 from earthreason.errors import EarthReasonError
+from earthreason.progress import progress_bar
 
 from .workspace import Workspace
 
@@ -21,7 +22,9 @@ ModelOption = Annotated[
 CheckpointOption = Annotated[
     str | None, typer.Option("--checkpoint", help="Folder or Hub id of the weights, for models that need them.")
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="Torch device.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="Torch device, such as cpu or cuda; `auto` takes a GPU if there is one.")
+]
 
 
 def assist(
@@ -31,7 +34,7 @@ def assist(
     ] = None,
     model: ModelOption = "grabcut",
     checkpoint: CheckpointOption = None,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     url: Annotated[
         str | None,
         typer.Option("--url", help="Address of the Label Studio to fetch pictures from, instead of WORK."),
@@ -80,9 +83,8 @@ def assist(
     guided = "clicks and boxes" if isinstance(predictor, Segmenter) else "the question of the task, at any click"
     console = stdout()
     console.print(f"{model} answers {guided} at {url_of(host, port)}; Ctrl-C stops", soft_wrap=True)
-    console.print(
-        f"next: earthreason-annotation masks start {work or 'WORK'} --assist {url_of(host, port)}", soft_wrap=True
-    )
+    then = command_line("earthreason-annotation", "masks", "start", work or "WORK", "--assist", url_of(host, port))
+    console.print(f"next: {then}", soft_wrap=True, markup=False)
     serve(Assistant(predictor, model, subjects), host, port, key)
 
 
@@ -90,7 +92,7 @@ def prelabel(
     work: Annotated[Path, typer.Argument(metavar="WORK", help="Folder of the annotation project.")],
     model: ModelOption = "grabcut",
     checkpoint: CheckpointOption = None,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     question: Annotated[
         str | None,
         typer.Option("--question", help="Question asked about every task.", show_default="each task's first"),
@@ -110,8 +112,6 @@ def prelabel(
 
     Example: earthreason-annotation masks prelabel work --model grabcut --compare-with superpixels
     """
-    from tqdm import tqdm
-
     from .assist.models import QUESTION_BLIND, build_model
     from .prelabels import compare, shared_pictures
     from .prelabels import prelabel as run_prelabel
@@ -122,7 +122,7 @@ def prelabel(
     helper = build_model(model, checkpoint, device)
     other = None if compare_with is None else build_model(compare_with, compare_checkpoint, device)
     console = stdout()
-    with tqdm(total=len(workspace.tasks), unit="task", desc=model) as bar:
+    with progress_bar(total=len(workspace.tasks), unit="task", desc=model) as bar:
         results = run_prelabel(workspace, helper, model, question, replace, progress=bar.update)
     empty = sum(drawing.is_empty for drawing in results.values())
     summary = f"{len(results)} pre-annotations by {model}, {empty} of them empty"
@@ -137,7 +137,7 @@ def prelabel(
         )
     if other is None or compare_with is None:
         return
-    with tqdm(total=len(workspace.tasks), unit="task", desc=compare_with) as bar:
+    with progress_bar(total=len(workspace.tasks), unit="task", desc=compare_with) as bar:
         compared = compare(workspace, other, compare_with, question, replace, progress=bar.update)
     mean = f", mean 1 - IoU {sum(compared.values()) / len(compared):.2f}" if compared else ""
     console.print(f"{work}: {len(compared)} tasks compared with {compare_with}{mean}", soft_wrap=True)

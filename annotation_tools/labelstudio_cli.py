@@ -13,6 +13,7 @@ import typer
 
 from earthreason.cli.app import stderr, stdout
 from earthreason.errors import EarthReasonError
+from earthreason.progress import progress_bar
 
 from .hosts import remote_hint
 from .workspace import Workspace
@@ -93,8 +94,6 @@ def start(
 
     Example: earthreason-annotation masks start work --category runway --category bridge
     """
-    from tqdm import tqdm
-
     from .assist.connect import check_address, connect_assist, settings_for
     from .labelstudio.project import LOCAL, Wishes, push_project
     from .rulings import current_consensus
@@ -110,7 +109,7 @@ def start(
     assist = assist and check_address(assist)
     with _server(workspace, url, token, host, port, settings_for(assist) if assist else None) as (client, login):
         shown = len(workspace.tasks) if only is None else len(only)
-        with tqdm(total=shown, unit="task", desc="adding", leave=False) as bar, workspace.changing():
+        with progress_bar(total=shown, unit="task", desc="adding", leave=False) as bar, workspace.changing():
             pushed = push_project(
                 client,
                 workspace,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stdout
+from earthreason.cli.app import command_line, stdout
 from earthreason.errors import EarthReasonError
 
 from . import masks_cli
@@ -102,4 +102,5 @@ def return_(
             more = ", ..." if len(names) > _LISTED else ""
             console.print(f"{why}: {', '.join(names[:_LISTED])}{more}", soft_wrap=True, markup=False)
     if new:
-        console.print(f"next: earthreason-annotation masks start {work}", soft_wrap=True)
+        then = command_line("earthreason-annotation", "masks", "start", work)
+        console.print(f"next: {then}", soft_wrap=True, markup=False)

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stdout
+from earthreason.cli.app import command_line, stdout
 from earthreason.errors import EarthReasonError
+from earthreason.progress import progress_bar
 
 from . import assist_cli, labelstudio_cli
 from .labelstudio_cli import RepairOption
@@ -95,8 +96,6 @@ def import_(
 
     Example: earthreason-annotation masks import work scenes/ --masks polygons.geojson
     """
-    from tqdm import tqdm
-
     from earthreason.data.schema import SPLIT_ALIASES, SPLITS
     from earthreason.errors import UnknownNameError
 
@@ -115,7 +114,7 @@ def import_(
         raise UnknownNameError("split", split, SPLITS)
     read = ReadOptions(category, repair, unmarked_is_empty, unnamed, target, instances, new_targets, layer, label_field)
     options = ImportOptions(split, gsd, _bands(bands), annotator, read, gold)
-    with tqdm(unit="image", desc="importing", leave=False) as bar:
+    with progress_bar(unit="image", desc="importing", leave=False) as bar:
         results = import_all(work, source, masks or (), options, bar.update)
     if source is not None:
         images, *results = results
@@ -217,4 +216,4 @@ def export(
             soft_wrap=True,
         )
     if form == "release":
-        console.print(f"next: earthreason verify {out}", soft_wrap=True)
+        console.print(f"next: {command_line('earthreason', 'verify', out)}", soft_wrap=True, markup=False)

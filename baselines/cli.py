@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import guard, make_app, stdout
+from earthreason.cli.app import command_line, guard, make_app, stdout
 from earthreason.cli.options import CONFIG_HELP, DataDirOption
+from earthreason.plurals import count_of
 
 from .checkpoints import shipped_checkpoints
-from .cli_options import CHECKPOINT_HELP, SHIPPED, DtypeOption, TaskOption, ThresholdOption
+from .cli_options import CHECKPOINT_HELP, SHIPPED, DeviceOption, DtypeOption, TaskOption, ThresholdOption
 from .cli_weights import assemble, convert
 from .compare.commands import compare, tune
 from .exporting.command import export, pull, push
@@ -72,7 +73,10 @@ def predict(
         Questions, typer.Option("--questions", help="Ask each sample's first question, or all of them.")
     ] = Questions.first,
     checkpoint: Annotated[str | None, typer.Option("--checkpoint", help=CHECKPOINT_HELP)] = None,
-    device: Annotated[str, typer.Option("--device", help="Torch device to run on.")] = "cpu",
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Predict only the first samples of the split, at most so many.")
+    ] = None,
+    device: DeviceOption = "auto",
     dtype: DtypeOption = "float32",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Questions per batch.")] = 8,
     compiled: Annotated[
@@ -134,9 +138,11 @@ def predict(
         temperature=temperature,
         max_tokens=max_tokens,
     )
-    written = predict_split(model, options, config, split, data_dir, questions.value, out)
+    written = predict_split(model, options, config, split, data_dir, questions.value, out, limit)
     if written is not None:
-        stdout().print(f"{written} predictions in {out}\nscore them: earthreason-eval {out}", soft_wrap=True)
+        command = command_line("earthreason-eval", out)
+        made = count_of(written, "prediction")
+        stdout().print(f"{made} in {out}\nscore them: {command}", soft_wrap=True, markup=False)
 
 
 app.command()(segment)
@@ -166,8 +172,11 @@ def train(
     from .training.loop import train as run_training
 
     final = run_training(settings, out)
-    command = f"earthreason-baselines predict --model {model} --checkpoint {final}"
-    stdout().print(f"model: {final}\npredict: {command}", soft_wrap=True)
+    folder = settings.data.data_dir
+    data = ("--config", settings.data.config, *(() if folder is None else ("--data-dir", folder)))
+    words = ("predict", "--model", model, "--checkpoint", final, *data, "--out", "preds.json")
+    command = command_line("earthreason-baselines", *words)
+    stdout().print(f"model: {final}\npredict: {command}", soft_wrap=True, markup=False)
 
 
 app.command()(compare)
@@ -235,7 +244,8 @@ def fetch(
     from .checkpoints import fetch_checkpoint
 
     fetched = fetch_checkpoint(name, out)
-    command = f"earthreason-baselines predict --model {fetched.model} --checkpoint {out} --out preds.json"
+    words = ("--model", fetched.model, "--checkpoint", out, "--config", "sample", "--out", "preds.json")
+    command = command_line("earthreason-baselines", "predict", *words)
     stdout().print(f"{name}: {fetched.summary}\nfolder: {out}\npredict: {command}", soft_wrap=True, markup=False)
 
 

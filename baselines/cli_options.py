@@ -23,6 +23,9 @@ def shipped_names() -> str:
 SHIPPED = shipped_names()
 CHECKPOINT_HELP = f"Folder or Hub id of the weights, or a checkpoint of this package by name ({SHIPPED})."
 
+DEVICE_HELP = "Torch device, such as cpu, cuda, cuda:1 or mps; `auto` takes a GPU if there is one."
+DeviceOption = Annotated[str, typer.Option("--device", help=DEVICE_HELP)]
+
 DtypeOption = Annotated[str, typer.Option("--dtype", help="Data type of the model: float32, bfloat16 or float16.")]
 
 ThresholdOption = Annotated[

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earthreason.cli.app import guard, make_app, report_json, stderr, stdout
+from earthreason.cli.app import guard, make_app, report_json, status, stderr, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.cli.ports import check_free, url_of
 from earthreason.errors import DataNotFoundError, EarthReasonError
@@ -185,7 +185,7 @@ def add_split(
     with database.read() as session:
         before = find_split(session, config, name)
     hidden = not open_labels if open_labels is not None else before is None or before.hidden
-    with stderr().status("reading the ground truth"):
+    with status("reading the ground truth"):
         content = content_of_file(ground_truth) if ground_truth else content_of(config, name, data_dir, hidden=hidden)
     with database.write() as session:
         split, again = put_split(session, config, name, content, hidden=hidden, main_protocol=protocol)

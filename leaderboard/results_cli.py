@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import report_json, stderr, stdout
+from earthreason.cli.app import report_json, status, stderr, stdout
 from earthreason.cli.options import ConfigOption, DataDirOption, JsonOption, PredictionsPath, SplitOption
 from earthreason.cli.submit import (
     BackboneOption,
@@ -91,8 +91,8 @@ def result(
     )
     config, split = chosen_split(opened.info, config, split)
     main = protocol_of(config) if protocol is None else get_protocol(protocol)
-    with stderr().status("scoring"):
-        references = load_truth(opened.info, ground_truth, config, split, data_dir)
+    with status("scoring"):
+        references = load_truth(opened, ground_truth, config, split, data_dir)
         record = score_predictions(
             opened, references, config=config, split=short_split(split), hidden=hidden, main=main
         ).record

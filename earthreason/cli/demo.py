@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stderr, stdout
+from earthreason.cli.app import command_line, status, stdout
 
 
 def demo(
@@ -22,7 +22,7 @@ def demo(
     from earthreason.metrics.formats import format_score
     from earthreason.metrics.scores import HEADLINE
 
-    with stderr().status("loading the sample scenes (made on first use), predicting and scoring"):
+    with status("loading the sample scenes (made on first use), predicting and scoring"):
         from earthreason.demo import run_demo
 
         written = run_demo(out)
@@ -34,4 +34,4 @@ def demo(
         typer.echo(note, err=True)
     for label, path in (("predictions", written.predictions[0]), ("pictures", written.picture), ("page", written.page)):
         typer.echo(f"{label}: {path.resolve()}")
-    typer.echo(f"next: earthreason-eval {written.predictions[0]}")
+    typer.echo(f"next: {command_line('earthreason-eval', written.predictions[0])}")

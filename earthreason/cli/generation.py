@@ -24,6 +24,7 @@ from earthreason.cli.runs import (
     print_summary,
 )
 from earthreason.errors import EarthReasonError
+from earthreason.progress import progress_bar
 
 if TYPE_CHECKING:
     from earthreason.data.sources import Source
@@ -202,13 +203,11 @@ def generate(
 
 def _known_concepts(opened: Source, ledger: Ledger) -> tuple[str, ...]:
     """Return what may be absent from images of a source; it is read through for its categories once a run."""
-    from tqdm import tqdm
-
     from earthreason.questions.prompting.concepts import pool_of
 
     known = ledger.setting(_CONCEPTS)
     if known is None:
-        with tqdm(total=sum(opened.counts.values()), unit="image", desc="categories") as bar:
+        with progress_bar(total=sum(opened.counts.values()), unit="image", desc="categories") as bar:
             known = pool_of(opened, bar.update)
         ledger.remember(_CONCEPTS, known)
     return tuple(known)
@@ -251,11 +250,10 @@ async def _advance(
 
 
 async def _generate(opened: Source, config: RunConfig, ledger: Ledger, client: ModelClient, total: int) -> RunOutcome:
-    from tqdm import tqdm
 
     from earthreason.questions.pipeline import GenerationRun
 
-    with tqdm(total=total, unit="image", desc="questions") as bar:
+    with progress_bar(total=total, unit="image", desc="questions") as bar:
 
         def show(outcome: RunOutcome) -> None:
             finished = outcome.done + outcome.quarantined
@@ -320,12 +318,11 @@ def retry(
 
 def _print_estimate(opened: Source, config: RunConfig, prices: Prices, total: int, json_out: Path | None) -> None:
     from rich.table import Table
-    from tqdm import tqdm
 
     from earthreason.questions.estimate import estimate
     from earthreason.questions.servers.pricing import describe_unpriced
 
-    with tqdm(total=total, unit="image", desc="estimating") as bar:
+    with progress_bar(total=total, unit="image", desc="estimating") as bar:
         stages = estimate(opened, config, prices, bar.update)
     if not report_json(json_out, {"prices_as_of": prices.as_of, "stages": [asdict(stage) for stage in stages]}):
         return

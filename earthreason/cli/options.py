@@ -48,6 +48,21 @@ MaxLeftOutOption = Annotated[
         show_default="0.02, or $EARTHREASON_MAX_LEFT_OUT",
     ),
 ]
+LimitOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Score only the first samples of the split, at most so many.",
+        show_default="the predictions', else all",
+    ),
+]
+SampleLimitOption = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Read only the first samples of each split, at most so many.")
+]
+SourceConfigOption = Annotated[
+    str | None,
+    typer.Option("--config", help="Dataset in the folder, such as 'gres'.", show_default="recognised by its files"),
+]
 SourceArgument = Annotated[
     str,
     typer.Argument(metavar="SRC", help="Folder, file or configuration ('sample'), in any format that `export` writes."),

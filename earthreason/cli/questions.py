@@ -9,9 +9,11 @@ import typer
 
 from earthreason.cli import generation, prompts
 from earthreason.cli.app import report_json, stdout
-from earthreason.cli.options import JsonOption, ReportOption, SourceArgument
+from earthreason.cli.data import open_given
+from earthreason.cli.options import JsonOption, ReportOption, SampleLimitOption, SourceArgument, SourceConfigOption
 from earthreason.cli.runs import RecipeOption, RunArgument, open_run, print_summary
 from earthreason.errors import DataNotFoundError, UnknownNameError
+from earthreason.progress import progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,6 +104,8 @@ def print_left_out(omitted: LeftOut, console: Console) -> None:
 @app.command()
 def validate(
     source: SourceArgument,
+    config: SourceConfigOption = None,
+    limit: SampleLimitOption = None,
     json_out: JsonOption = None,
     report: ReportOption = None,
     fail_on: Annotated[
@@ -119,9 +123,7 @@ def validate(
 
     Example: earthreason questions validate sample --report checks --fail-on names-category
     """
-    from tqdm import tqdm
-
-    from earthreason.data.reader import open_source
+    from earthreason.data.limited import limit_samples
     from earthreason.questions.prompting.languages import parse_language
     from earthreason.questions.validate import check_names
     from earthreason.questions.validate import validate as validate_source
@@ -129,8 +131,9 @@ def validate(
 
     fatal = check_names(fail_on or [])
     spoken = None if language is None else parse_language(language).code
-    opened = open_source(source)
-    with tqdm(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
+    whole = open_given(source, config)
+    opened = whole if limit is None else limit_samples(whole, limit)
+    with progress_bar(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
         validation = validate_source(opened, bar.update, spoken)
     if report_json(json_out, validation.to_dict()):
         print_validation(validation, stdout())

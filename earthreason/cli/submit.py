@@ -11,10 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
-from earthreason.cli.app import report_json, stderr, stdout
+from earthreason.cli.app import report_json, status, stderr, stdout
 from earthreason.cli.options import ConfigOption, JsonOption, PredictionsPath, SplitOption
 from earthreason.cli.truth import chosen_split
 from earthreason.errors import EarthReasonError
+from earthreason.progress import are_shown
 
 TOKEN_VARIABLE = "EARTHREASON_TOKEN"
 SERVER_VARIABLE = "EARTHREASON_SERVER"
@@ -79,6 +80,7 @@ def submit(
     """
     from earthreason.board_client import BoardClient, check_predictions, check_token, packed
     from earthreason.data.schema import short_split
+    from earthreason.predictions.folder import without_folder
     from earthreason.predictions.reader import open_predictions
 
     words = _read_card(card)
@@ -86,7 +88,7 @@ def submit(
     config, split = chosen_split(opened.info, config, split)
     key = f"{config}/{short_split(split)}"
     client = BoardClient(server)
-    with stderr().status(f"checking against the samples of {key}"):
+    with status(f"checking against the samples of {key}"):
         main_protocol = client.main_protocol(key)
         answered = check_predictions(opened, client.references(key), main_protocol)
     typer.echo(f"{answered} questions answered; the file has no faults", err=True)
@@ -106,7 +108,7 @@ def submit(
     }
     token, asked = _token(client.server)
     client.token = check_token(token)
-    with packed(predictions) as file:
+    with without_folder(predictions, opened.info) as given, packed(given) as file:
         submission = client.announce(key, file, metadata, words)
         if asked:
             _remember(client.server, client.token)
@@ -116,7 +118,7 @@ def submit(
             )
         else:
             _upload(client, submission["id"], file)
-    with stderr().status("waiting for the score"):
+    with status("waiting for the score"):
         submission = client.follow(submission["id"], timeout)
     if submission["state"] == "failed":
         raise EarthReasonError(f"scoring failed: {submission['error']}")
@@ -130,7 +132,7 @@ def _upload(client: Any, submission_id: str, file: Path) -> None:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = (TextColumn("uploading"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=stderr()) as bars:
+    with Progress(*columns, console=stderr(), disable=not are_shown()) as bars:
         bar = bars.add_task("uploading", total=file.stat().st_size)
         client.upload(submission_id, file, lambda sent: bars.update(bar, completed=sent))
 
