@@ -9,6 +9,7 @@ import typer
 
 from earthreason.cli.app import command_line, stdout
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
 from earthreason.progress import progress_bar
 
 from .workspace import Workspace
@@ -125,9 +126,9 @@ def prelabel(
     with progress_bar(total=len(workspace.tasks), unit="task", desc=model) as bar:
         results = run_prelabel(workspace, helper, model, question, replace, progress=bar.update)
     empty = sum(drawing.is_empty for drawing in results.values())
-    summary = f"{len(results)} pre-annotations by {model}, {empty} of them empty"
+    summary = f"{count_of(len(results), 'pre-annotation')} by {model}, {empty} of them empty"
     kept = len(workspace.tasks) - len(results)
-    stays = f"; {kept} tasks keep the masks they had (use --replace to replace them)" if kept else ""
+    stays = f"; masks stay as they were in {count_of(kept, 'task')} (use --replace to replace them)" if kept else ""
     console.print(f"{work}: {summary}{stays}", soft_wrap=True)
     shared = shared_pictures(workspace, results)
     if shared and isinstance(helper, QUESTION_BLIND):
@@ -140,4 +141,4 @@ def prelabel(
     with progress_bar(total=len(workspace.tasks), unit="task", desc=compare_with) as bar:
         compared = compare(workspace, other, compare_with, question, replace, progress=bar.update)
     mean = f", mean 1 - IoU {sum(compared.values()) / len(compared):.2f}" if compared else ""
-    console.print(f"{work}: {len(compared)} tasks compared with {compare_with}{mean}", soft_wrap=True)
+    console.print(f"{work}: {count_of(len(compared), 'task')} compared with {compare_with}{mean}", soft_wrap=True)

@@ -11,6 +11,7 @@ import typer
 from earthreason.cli.app import command_line, guard, make_app, report_json, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.plurals import count_of
 from earthreason.progress import progress_bar
 
 from . import assist_cli, masks_cli, settle_cli
@@ -82,7 +83,9 @@ def review(
         store = open_review(source, out, Plan(overlap, per_image, second_pass, seed), bar.update, stale_ok)
     console = stdout()
     place = local_url(host, port)
-    console.print(f"{store.questions} questions about {store.images} images: {place}/", soft_wrap=True)
+    console.print(
+        f"{count_of(store.questions, 'question')} about {count_of(store.images, 'image')}: {place}/", soft_wrap=True
+    )
     if hint := remote_hint(host):
         console.print(hint, soft_wrap=True)
     then = command_line("earthreason-annotation", "verdicts", out, "--out", "verdicts.jsonl")
@@ -185,8 +188,8 @@ def adjudicate(
     console = stdout()
     undrawn = len(workspace.tasks) - len(everything)
     console.print(
-        f"{work}: {len(entries) - len(waiting)} images settled, {len(waiting)} waiting for another person, "
-        f"{undrawn} tasks not drawn",
+        f"{work}: {count_of(len(entries) - len(waiting), 'image')} settled, {len(waiting)} waiting for another person, "
+        f"{count_of(undrawn, 'task')} not drawn",
         soft_wrap=True,
     )
     if len(drawings) < len(everything):

@@ -13,6 +13,7 @@ import typer
 
 from earthreason.cli.app import stderr, stdout
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
 from earthreason.progress import progress_bar
 
 from .hosts import remote_hint
@@ -120,7 +121,8 @@ def start(
             )
         console = stdout()
         console.print(
-            f"project: {client.url}/projects/{pushed.project}/data ({pushed.added} tasks added)", soft_wrap=True
+            f"project: {client.url}/projects/{pushed.project}/data ({count_of(pushed.added, 'task')} added)",
+            soft_wrap=True,
         )
         for change in pushed.changes:
             console.print(change, soft_wrap=True, markup=False)
@@ -230,7 +232,8 @@ def _print_collected(workspace: Workspace, results: Collected, withdraw: bool) -
     console = stdout()
     summary = ", ".join(f"{results.counts[kind]} {kind}" for kind in ("new", "changed", "same"))
     console.print(
-        f"{workspace.root}: drawings {summary}; {results.skipped} skipped, {results.undrawn} tasks not drawn",
+        f"{workspace.root}: drawings {summary}; {results.skipped} skipped, "
+        f"{count_of(results.undrawn, 'task')} not drawn",
         soft_wrap=True,
     )
     if results.superseded:

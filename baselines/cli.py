@@ -255,12 +255,12 @@ def models() -> None:
 
     Example: earthreason-baselines models
     """
-    from rich.table import Table
+    from earthreason.reports.tables import new_table, print_table
 
-    table = Table("model", "summary")
+    table = new_table("model", "summary")
     for model in MODELS.values():
         table.add_row(model.name, model.summary)
-    stdout().print(table)
+    print_table(table, stdout())
     for shipped in shipped_checkpoints().values():
         stdout().print(f"--checkpoint {shipped.name}: {shipped.summary}", soft_wrap=True, markup=False)
 

@@ -213,14 +213,18 @@ def stats(
 
     Example: earthreason stats sample --out figures
     """
+    from earthreason.data.exports import about_of
     from earthreason.data.omissions import Tolerance
+    from earthreason.data.origin import is_official
     from earthreason.data.stats import collect
     from earthreason.reports.figures import draw_figures, print_statistics
 
     refuse_taken(out)
-    opened = _first(open_given(source, config, Tolerance.of_options(strict, max_left_out)), limit)
+    whole = open_given(source, config, Tolerance.of_options(strict, max_left_out))
+    opened = _first(whole, limit)
     with progress_bar(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
         statistics = collect(opened, bar.update)
+    statistics.is_official = is_official(whole.counts, about_of(whole))
     draw_figures(statistics, out)
     if report_json(json_out, statistics.to_dict()):
         print_statistics(statistics, stdout())

@@ -13,6 +13,7 @@ from earthreason.cli.data import open_given
 from earthreason.cli.options import JsonOption, ReportOption, SampleLimitOption, SourceArgument, SourceConfigOption
 from earthreason.cli.runs import RecipeOption, RunArgument, open_run, print_summary
 from earthreason.errors import DataNotFoundError, UnknownNameError
+from earthreason.plurals import count_of
 from earthreason.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def export(
         regenerated = Regenerated(open_source(source_of(ledger)), ledger)
         count = sum(export_source(regenerated, form, out).values())
         omitted, gone = regenerated.left_out, regenerated.count - count
-    typer.echo(f"{out}: {count} samples")
+    typer.echo(f"{out}: {count_of(count, 'sample')}")
     if gone:
         typer.echo(f"{gone} finished samples are left out: the source has them no more")
     print_left_out(omitted, stdout())
@@ -157,7 +158,7 @@ def review_out(
     """
     from earthreason.questions.reviews import write_review
 
-    typer.echo(f"{out}: {write_review(open_run(run, recipe), out)} questions")
+    typer.echo(f"{out}: {count_of(write_review(open_run(run, recipe), out), 'question')}")
 
 
 @app.command("review-in")

@@ -15,6 +15,7 @@ from earthreason.cli.app import report_json, status, stderr, stdout
 from earthreason.cli.options import ConfigOption, JsonOption, PredictionsPath, SplitOption
 from earthreason.cli.truth import chosen_split
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
 from earthreason.progress import are_shown
 
 TOKEN_VARIABLE = "EARTHREASON_TOKEN"
@@ -91,7 +92,7 @@ def submit(
     with status(f"checking against the samples of {key}"):
         main_protocol = client.main_protocol(key)
         answered = check_predictions(opened, client.references(key), main_protocol)
-    typer.echo(f"{answered} questions answered; the file has no faults", err=True)
+    typer.echo(f"{count_of(answered, 'question')} answered; the file has no faults", err=True)
     if check:
         return
     metadata = {
@@ -181,17 +182,16 @@ def _keyring() -> Any:
 
 
 def _print_row(submission: dict[str, Any], main_protocol: str) -> None:
-    from rich import box
-    from rich.table import Table
 
     from earthreason.metrics.formats import format_interval, format_score
     from earthreason.metrics.protocols import NATIVE
     from earthreason.metrics.scores import N_ACC, OVERLAP
     from earthreason.metrics.statistics import Interval
+    from earthreason.reports.tables import new_table, print_table
 
     columns = (*OVERLAP, N_ACC.name)
     title = f"{submission['metadata']['model']} on {submission['split']}, %"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    table = new_table(title=title)
     table.add_column("protocol", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
@@ -203,7 +203,7 @@ def _print_row(submission: dict[str, Any], main_protocol: str) -> None:
             interval = None if None in ends or not ends else Interval(*ends)
             cells.append(f"{format_score(value)}\n{format_interval(interval)}".rstrip())
         table.add_row(name, *cells)
-    stdout().print(table)
+    print_table(table, stdout())
     visibility = submission["visibility"]
     if visibility == "private":
         visibility = "private; publish it under My submissions, or with --publish"

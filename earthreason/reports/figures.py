@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from earthreason.data.stats import PAPER_ANSWER_WORDS, PAPER_QUESTION_WORDS, Statistics, summary
 from earthreason.files import atomic_path, write_json
 from earthreason.reports.svg import save_figure
+from earthreason.reports.tables import new_table, print_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,10 @@ def print_statistics(statistics: Statistics, console: Console) -> None:
         f"{split} {count} ({statistics.empty[split]} empty)" for split, count in statistics.samples.items()
     )
     console.print(splits, soft_wrap=True)
-    table = Table("measure", "n", "mean", "median", "min", "max", "paper's mean")
+    official = statistics.is_official
+    table = new_table(
+        "measure", numbers=("n", "mean", "median", "min", "max", *(("paper's mean",) if official else ()))
+    )
     rows = (
         ("target, share of the image", statistics.target_shares, None),
         ("longer side, px", statistics.sides, None),
@@ -38,8 +41,8 @@ def print_statistics(statistics: Statistics, console: Console) -> None:
     for name, values, paper in rows:
         numbers = summary(values)
         shown = ["–" if numbers[key] is None else f"{numbers[key]:.4g}" for key in ("mean", "median", "min", "max")]
-        table.add_row(name, str(numbers["n"]), *shown, "" if paper is None else f"{paper:g}")
-    console.print(table)
+        table.add_row(name, str(numbers["n"]), *shown, *(("" if paper is None else f"{paper:g}",) if official else ()))
+    print_table(table, console)
 
 
 def draw_figures(statistics: Statistics, folder: Path) -> None:
@@ -89,7 +92,8 @@ def _lengths(axis: Axes, statistics: Statistics) -> None:
         if values:
             label = f"{name}, mean {np.mean(values):.1f}"
             axis.hist(values, bins=range(0, max(values) + 2), color=colour, alpha=0.6, label=label)
-        axis.axvline(paper, color=colour, linestyle="--", linewidth=1, label=f"paper's mean {paper:g}")
+        if statistics.is_official:
+            axis.axvline(paper, color=colour, linestyle="--", linewidth=1, label=f"paper's mean {paper:g}")
     axis.legend(frameon=False, fontsize=8)
     axis.set(xlabel="words", ylabel="texts")
 
