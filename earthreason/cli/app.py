@@ -14,7 +14,6 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
@@ -95,11 +94,32 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+class LogHandler(logging.Handler):
+    """Print log messages on one line each, so that a path in them can be copied.
+
+    Attributes:
+        console: where they are printed.
+    """
+
+    def __init__(self, console: Console, *, names_levels: bool) -> None:
+        super().__init__()
+        self.console = console
+        if names_levels:
+            self.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a message."""
+        try:
+            self.console.print(self.format(record), soft_wrap=True, markup=False)
+        except Exception:
+            self.handleError(record)
+
+
 def status(text: str) -> AbstractContextManager[None]:
     """Show a spinner with a text on standard error until the block ends, to a person at a terminal."""
     handlers = logging.getLogger("earthreason").handlers
     # The console that logs: what it prints while the spinner turns goes above the spinner.
-    console = next((handler.console for handler in handlers if isinstance(handler, RichHandler)), None) or stderr()
+    console = next((handler.console for handler in handlers if isinstance(handler, LogHandler)), None) or stderr()
     return spinner(lambda: console.status(text))
 
 
@@ -206,7 +226,7 @@ def set_verbosity(verbose: bool, quiet: bool) -> None:
     """Log to stderr at level INFO, DEBUG (-v) or ERROR (-q), and show no progress with -q."""
     set_quiet(quiet)
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
-    handler = RichHandler(console=stderr(), show_time=False, show_path=False, show_level=verbose)
+    handler = LogHandler(stderr(), names_levels=verbose)
     logger = logging.getLogger("earthreason")
     logger.handlers[:] = [handler]
     logger.setLevel(level)

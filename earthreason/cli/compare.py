@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from earthreason.cli.app import report_json, status, stdout
+from earthreason.cli.completions import complete_protocol
 from earthreason.cli.evaluate import (
     InstancesOption,
     InstancesRule,
@@ -29,7 +30,9 @@ def compare(
     split: SplitOption = None,
     data_dir: DataDirOption = None,
     ground_truth: GroundTruthOption = None,
-    protocol: Annotated[str, typer.Option(help="Scoring rules (see `earthreason protocols`).")] = "segearth-r1",
+    protocol: Annotated[
+        str, typer.Option(help="Scoring rules (see `earthreason protocols`).", autocompletion=complete_protocol)
+    ] = "segearth-r1",
     missing: MissingOption = Missing.error,
     instances: InstancesOption = InstancesRule.error,
     resamples: ResamplesOption = 10_000,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from earthreason.cli.app import command_line, report_json, stdout
+from earthreason.cli.completions import complete_format
 from earthreason.cli.options import (
     CORES,
     JsonOption,
@@ -124,7 +126,8 @@ def _audit(source: str, config: str | None, workers: int, journal: Path | None, 
     if limit is not None or not isinstance(opened, Release):
         chosen = _first(opened, limit)
         with progress_bar(total=sum(chosen.counts.values()), unit="sample", desc="auditing") as bar:
-            return audit_source(chosen, path, bar.update)
+            found = audit_source(chosen, path, bar.update)
+        return found if limit is None else replace(found, published={}, published_empty=None)
     key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
     with progress_bar(unit="file", desc="auditing") as bar:
         return audit(path, workers, journal or prepared_root() / "verify" / f"{key}.jsonl", bar.update)
@@ -132,7 +135,12 @@ def _audit(source: str, config: str | None, workers: int, journal: Path | None, 
 
 def export(
     source: SourceArgument,
-    form: Annotated[str, typer.Option("--format", help="Format to write: parquet, release, coco or webdataset.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", help="Format to write: parquet, release, coco or webdataset.", autocompletion=complete_format
+        ),
+    ],
     out: OutFolder,
     push_to: Annotated[str | None, typer.Option(help="Also upload to this dataset repository on the Hub.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,

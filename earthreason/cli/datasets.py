@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earthreason.cli.app import report_json, stdout
+from earthreason.cli.completions import complete_config
 from earthreason.cli.options import JsonOption
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ _WIDE = 160
 
 
 def datasets(
-    name: Annotated[str | None, typer.Argument(help="Set to describe in full.", show_default="list all")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Set to describe in full.", show_default="list all", autocompletion=complete_config),
+    ] = None,
     json_out: JsonOption = None,
 ) -> None:
     """List every set that can be loaded: size, licence, paper, how to get it, and what is at hand.

@@ -19,6 +19,7 @@ from earthreason.cli.app import (
     status,
     stdout,
 )
+from earthreason.cli.completions import complete_protocol
 from earthreason.cli.options import (
     CORES,
     ConfigOption,
@@ -48,7 +49,9 @@ class InstancesRule(StrEnum):
     union = "union"
 
 
-ProtocolOption = Annotated[str, typer.Option(help="Scoring rules, or 'all'; see `earthreason protocols`.")]
+ProtocolOption = Annotated[
+    str, typer.Option(help="Scoring rules, or 'all'; see `earthreason protocols`.", autocompletion=complete_protocol)
+]
 MissingOption = Annotated[Missing, typer.Option(help="Refuse questions without a prediction, or score them as empty.")]
 InstancesOption = Annotated[
     InstancesRule, typer.Option("--instances", help="Refuse several masks for one question, or merge them.")

@@ -9,9 +9,6 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-_LEAST_NAME = 12
-"""Characters down to which a column of texts shrinks before the terminal is too narrow for the table."""
-
 
 def new_table(*texts: str, numbers: Sequence[str] = (), title: str | None = None) -> Table:
     """Make a table with columns of texts, which may wrap, and then of numbers, which align at the right and do not.
@@ -34,15 +31,16 @@ def print_table(table: Table, console: Console) -> None:
     if console.is_terminal:
         console.print(table, markup=False)
         return
-    table.box, table.pad_edge, table.title_justify = None, False, "left"
+    table.box, table.pad_edge = None, False
     for column in table.columns:
         column.no_wrap = True
     wide = console.options.update(width=100_000)
     width = Measurement.get(console, wide, table).maximum
-    title = str(table.title or "")
-    before = console.width
-    console.width = max(width, *(len(line) for line in title.split("\n")), 1)
+    if table.title:
+        console.print(table.title, soft_wrap=True, markup=False)
+        table.title = None
+    before, console.width = console.width, max(width, 1)
     try:
-        console.print(table, crop=False)
+        console.print(table, crop=False, markup=False)
     finally:
         console.width = before
