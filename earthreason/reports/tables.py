@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
+
+_WIDEST = 100_000
+"""Characters that no table reaches."""
 
 
 def new_table(*texts: str, numbers: Sequence[str] = (), title: str | None = None) -> Table:
@@ -27,19 +31,22 @@ def new_table(*texts: str, numbers: Sequence[str] = (), title: str | None = None
 
 
 def print_table(table: Table, console: Console) -> None:
-    """Print a table; where output is piped, without lines and as wide as it is, so that no cell is cut or wrapped."""
+    """Print a table; where output is piped, without lines, and so wide that no cell is cut or wrapped.
+
+    Who sets COLUMNS gets tables of that width in pipes too.
+    """
     if console.is_terminal:
         console.print(table, markup=False)
         return
-    table.box, table.pad_edge = None, False
-    for column in table.columns:
-        column.no_wrap = True
-    wide = console.options.update(width=100_000)
-    width = Measurement.get(console, wide, table).maximum
     if table.title:
         console.print(table.title, soft_wrap=True, markup=False)
         table.title = None
-    before, console.width = console.width, max(width, 1)
+    table.box, table.pad_edge = None, False
+    before = console.width
+    if "COLUMNS" not in os.environ:
+        for column in table.columns:
+            column.no_wrap = True
+        console.width = max(Measurement.get(console, console.options.update(width=_WIDEST), table).maximum, 1)
     try:
         console.print(table, crop=False, markup=False)
     finally:
