@@ -12,7 +12,8 @@ BUILD := pyproject.toml setup.py $(wildcard */pyproject.toml */setup.py) $(wildc
 .PHONY: demo test lint types docs dist release-check gpu-rehearsal mutants lock clean
 
 demo: .venv/core.done
-	$(BIN)/earthreason demo
+	@echo "The demo draws 320 scenes, predicts, scores and draws the answers: about a minute."
+	@$(BIN)/earthreason demo
 
 test: .venv/test.done
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -58,11 +59,13 @@ clean:
 	rm -rf .venv
 
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	@echo "Making a virtual environment in .venv ..."
+	@$(PYTHON) -m venv .venv
 
 .venv/core.done: $(BUILD) | .venv/bin/python
-	$(PIP) -e .
-	touch $@
+	@echo "Installing earthreason and what it needs into .venv with pip: a few minutes the first time; it downloads from PyPI."
+	@$(PIP) -e .
+	@touch $@
 
 # PyPI's build of torch for Linux x86_64 brings gigabytes of CUDA packages; for the CPU build, where pip does not find one
 # by itself: make test PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stdout
+from earthreason.cli.app import command_line, stdout
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
+from earthreason.progress import progress_bar
 
 from .workspace import Workspace
 
@@ -21,7 +23,9 @@ ModelOption = Annotated[
 CheckpointOption = Annotated[
     str | None, typer.Option("--checkpoint", help="Folder or Hub id of the weights, for models that need them.")
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="Torch device.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="Torch device, such as cpu or cuda; `auto` takes a GPU if there is one.")
+]
 
 
 def assist(
@@ -31,7 +35,7 @@ def assist(
     ] = None,
     model: ModelOption = "grabcut",
     checkpoint: CheckpointOption = None,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     url: Annotated[
         str | None,
         typer.Option("--url", help="Address of the Label Studio to fetch pictures from, instead of WORK."),
@@ -80,9 +84,8 @@ def assist(
     guided = "clicks and boxes" if isinstance(predictor, Segmenter) else "the question of the task, at any click"
     console = stdout()
     console.print(f"{model} answers {guided} at {url_of(host, port)}; Ctrl-C stops", soft_wrap=True)
-    console.print(
-        f"next: earthreason-annotation masks start {work or 'WORK'} --assist {url_of(host, port)}", soft_wrap=True
-    )
+    then = command_line("earthreason-annotation", "masks", "start", work or "WORK", "--assist", url_of(host, port))
+    console.print(f"next: {then}", soft_wrap=True, markup=False)
     serve(Assistant(predictor, model, subjects), host, port, key)
 
 
@@ -90,7 +93,7 @@ def prelabel(
     work: Annotated[Path, typer.Argument(metavar="WORK", help="Folder of the annotation project.")],
     model: ModelOption = "grabcut",
     checkpoint: CheckpointOption = None,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     question: Annotated[
         str | None,
         typer.Option("--question", help="Question asked about every task.", show_default="each task's first"),
@@ -110,8 +113,6 @@ def prelabel(
 
     Example: earthreason-annotation masks prelabel work --model grabcut --compare-with superpixels
     """
-    from tqdm import tqdm
-
     from .assist.models import QUESTION_BLIND, build_model
     from .prelabels import compare, shared_pictures
     from .prelabels import prelabel as run_prelabel
@@ -122,12 +123,12 @@ def prelabel(
     helper = build_model(model, checkpoint, device)
     other = None if compare_with is None else build_model(compare_with, compare_checkpoint, device)
     console = stdout()
-    with tqdm(total=len(workspace.tasks), unit="task", desc=model) as bar:
+    with progress_bar(total=len(workspace.tasks), unit="task", desc=model) as bar:
         results = run_prelabel(workspace, helper, model, question, replace, progress=bar.update)
     empty = sum(drawing.is_empty for drawing in results.values())
-    summary = f"{len(results)} pre-annotations by {model}, {empty} of them empty"
+    summary = f"{count_of(len(results), 'pre-annotation')} by {model}, {empty} of them empty"
     kept = len(workspace.tasks) - len(results)
-    stays = f"; {kept} tasks keep the masks they had (use --replace to replace them)" if kept else ""
+    stays = f"; masks stay as they were in {count_of(kept, 'task')} (use --replace to replace them)" if kept else ""
     console.print(f"{work}: {summary}{stays}", soft_wrap=True)
     shared = shared_pictures(workspace, results)
     if shared and isinstance(helper, QUESTION_BLIND):
@@ -137,7 +138,7 @@ def prelabel(
         )
     if other is None or compare_with is None:
         return
-    with tqdm(total=len(workspace.tasks), unit="task", desc=compare_with) as bar:
+    with progress_bar(total=len(workspace.tasks), unit="task", desc=compare_with) as bar:
         compared = compare(workspace, other, compare_with, question, replace, progress=bar.update)
     mean = f", mean 1 - IoU {sum(compared.values()) / len(compared):.2f}" if compared else ""
-    console.print(f"{work}: {len(compared)} tasks compared with {compare_with}{mean}", soft_wrap=True)
+    console.print(f"{work}: {count_of(len(compared), 'task')} compared with {compare_with}{mean}", soft_wrap=True)

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import guard, make_app, report_json, stdout
+from earthreason.cli.app import command_line, guard, make_app, report_json, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.plurals import count_of
+from earthreason.progress import progress_bar
 
 from . import assist_cli, masks_cli, settle_cli
 from . import managing_cli as managing_cli  # adds commands to `masks`
@@ -68,8 +70,6 @@ def review(
 
     Example: earthreason-annotation review sample --out review
     """
-    from tqdm import tqdm
-
     from earthreason.cli.ports import check_free
 
     from .review.build import open_review
@@ -79,14 +79,16 @@ def review(
 
     roles = Roles.of(reviewers, leads)
     check_free(host, port)
-    with tqdm(unit="image", desc="preparing", leave=False) as bar:
+    with progress_bar(unit="image", desc="preparing", leave=False) as bar:
         store = open_review(source, out, Plan(overlap, per_image, second_pass, seed), bar.update, stale_ok)
     console = stdout()
     place = local_url(host, port)
-    console.print(f"{store.questions} questions about {store.images} images: {place}/", soft_wrap=True)
+    console.print(
+        f"{count_of(store.questions, 'question')} about {count_of(store.images, 'image')}: {place}/", soft_wrap=True
+    )
     if hint := remote_hint(host):
         console.print(hint, soft_wrap=True)
-    then = f"earthreason-annotation verdicts {out} --out verdicts.jsonl"
+    then = command_line("earthreason-annotation", "verdicts", out, "--out", "verdicts.jsonl")
     console.print(f"Ctrl-C stops; verdicts are in {out}. Afterwards: {then}", soft_wrap=True)
     serve(store, host, port, roles)
     store.close()
@@ -110,7 +112,8 @@ def verdicts(
     summary = ", ".join(f"{verdict} {count}" for verdict, count in counts.items()) or "no verdicts yet"
     stdout().print(f"{out}: {summary}", soft_wrap=True)
     if store.setting("run"):
-        stdout().print(f"next: earthreason questions review-in {store.setting('source')} {out}", soft_wrap=True)
+        then = command_line("earthreason", "questions", "review-in", store.setting("source"), out)
+        stdout().print(f"next: {then}", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -126,8 +129,6 @@ def agreement(
 
     Example: earthreason-annotation agreement work --report agreement
     """
-    from tqdm import tqdm
-
     from .quality.agreement import measure_quality
     from .quality.report import print_quality, write_quality
     from .review.schema import STORE
@@ -135,7 +136,7 @@ def agreement(
 
     workspace = Workspace.open(work)
     verdicts = None if reviews is None else list(ReviewStore(reviews / STORE).verdicts())
-    with tqdm(unit="task", desc="comparing", leave=False, disable=None) as bar:
+    with progress_bar(unit="task", desc="comparing", leave=False) as bar:
         quality = measure_quality(workspace, verdicts, bar.update)
     if report_json(json_out, quality.to_dict()):
         print_quality(quality, stdout())
@@ -162,8 +163,6 @@ def adjudicate(
 
     Example: earthreason-annotation adjudicate work --min-iou 0.8
     """
-    from tqdm import tqdm
-
     from .gold import without_gold
     from .quality.adjudicate import Rules
     from .quality.adjudicate import adjudicate as settle
@@ -179,7 +178,7 @@ def adjudicate(
         if name not in annotators:
             raise UnknownNameError("--adjudicator", name, annotators)
     usable = usable_drawings(workspace, drawings)
-    with tqdm(total=len(usable), unit="task", desc="merging", leave=False, disable=None) as bar:
+    with progress_bar(total=len(usable), unit="task", desc="merging", leave=False) as bar:
         entries = settle(usable, Rules(method, min_iou, min_drawings, tuple(adjudicators or ())), bar.update)
     merged = {e.drawing.task: replace(e, sources=fingerprints(drawings[e.drawing.task])) for e in entries}
     with workspace.changing():
@@ -189,8 +188,8 @@ def adjudicate(
     console = stdout()
     undrawn = len(workspace.tasks) - len(everything)
     console.print(
-        f"{work}: {len(entries) - len(waiting)} images settled, {len(waiting)} waiting for another person, "
-        f"{undrawn} tasks not drawn",
+        f"{work}: {count_of(len(entries) - len(waiting), 'image')} settled, {len(waiting)} waiting for another person, "
+        f"{count_of(undrawn, 'task')} not drawn",
         soft_wrap=True,
     )
     if len(drawings) < len(everything):
@@ -200,7 +199,8 @@ def adjudicate(
     if len(waiting) > _LISTED:
         console.print(f"  ... and {len(waiting) - _LISTED} more")
     if waiting:
-        console.print(f"next: earthreason-annotation masks start {work} --queue --overlap 1", soft_wrap=True)
+        then = command_line("earthreason-annotation", "masks", "start", work, "--queue", "--overlap", 1)
+        console.print(f"next: {then}", soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -13,6 +13,8 @@ import typer
 
 from earthreason.cli.app import stderr, stdout
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
+from earthreason.progress import progress_bar
 
 from .hosts import remote_hint
 from .workspace import Workspace
@@ -93,8 +95,6 @@ def start(
 
     Example: earthreason-annotation masks start work --category runway --category bridge
     """
-    from tqdm import tqdm
-
     from .assist.connect import check_address, connect_assist, settings_for
     from .labelstudio.project import LOCAL, Wishes, push_project
     from .rulings import current_consensus
@@ -110,7 +110,7 @@ def start(
     assist = assist and check_address(assist)
     with _server(workspace, url, token, host, port, settings_for(assist) if assist else None) as (client, login):
         shown = len(workspace.tasks) if only is None else len(only)
-        with tqdm(total=shown, unit="task", desc="adding", leave=False) as bar, workspace.changing():
+        with progress_bar(total=shown, unit="task", desc="adding", leave=False) as bar, workspace.changing():
             pushed = push_project(
                 client,
                 workspace,
@@ -121,7 +121,8 @@ def start(
             )
         console = stdout()
         console.print(
-            f"project: {client.url}/projects/{pushed.project}/data ({pushed.added} tasks added)", soft_wrap=True
+            f"project: {client.url}/projects/{pushed.project}/data ({count_of(pushed.added, 'task')} added)",
+            soft_wrap=True,
         )
         for change in pushed.changes:
             console.print(change, soft_wrap=True, markup=False)
@@ -231,7 +232,8 @@ def _print_collected(workspace: Workspace, results: Collected, withdraw: bool) -
     console = stdout()
     summary = ", ".join(f"{results.counts[kind]} {kind}" for kind in ("new", "changed", "same"))
     console.print(
-        f"{workspace.root}: drawings {summary}; {results.skipped} skipped, {results.undrawn} tasks not drawn",
+        f"{workspace.root}: drawings {summary}; {results.skipped} skipped, "
+        f"{count_of(results.undrawn, 'task')} not drawn",
         soft_wrap=True,
     )
     if results.superseded:

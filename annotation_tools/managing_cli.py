@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stdout
+from earthreason.cli.app import command_line, stdout
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
 
 from . import masks_cli
 from .workspace import Workspace
@@ -38,7 +39,7 @@ def assign(
 
     Example: earthreason-annotation masks assign work --to ana --to ben --per-image 2 --due 2026-12-15
     """
-    from rich.table import Column, Table
+    from earthreason.reports.tables import new_table, print_table
 
     from . import assignments
 
@@ -49,21 +50,23 @@ def assign(
     last_day = None if due is None else _day(due)
     for name in release or ():
         ended = assignments.release(workspace, name)
-        console.print(f"taken back from {name}: {len(ended)} tasks", soft_wrap=True, markup=False)
+        console.print(f"taken back from {name}: {count_of(len(ended), 'task')}", soft_wrap=True, markup=False)
     if names:
         new = assignments.assign(workspace, names, count, last_day, per_image)
-        console.print(f"assigned: {len(new)} tasks", soft_wrap=True)
+        console.print(f"assigned: {count_of(len(new), 'task')}", soft_wrap=True)
         short = [task for task, there in assignments.people_of(workspace).items() if len(there) < per_image]
         if short:
-            console.print(f"not enough people: {len(short)} tasks have fewer than {per_image}", soft_wrap=True)
+            console.print(
+                f"not enough people: fewer than {per_image} for {count_of(len(short), 'task')}", soft_wrap=True
+            )
     rows = assignments.loads(workspace)
     if not rows:
         console.print(f"{work}: no task is assigned", soft_wrap=True)
         return
-    table = Table(Column("annotator", overflow="fold"), "assigned", "drawn", "late", "next last day")
+    table = new_table("annotator", "next last day", numbers=("assigned", "drawn", "late"))
     for row in rows:
-        table.add_row(row.annotator, str(row.tasks), str(row.drawn), str(row.late), row.due or "-")
-    console.print(table, markup=False)
+        table.add_row(row.annotator, row.due or "-", str(row.tasks), str(row.drawn), str(row.late))
+    print_table(table, console)
 
 
 def _day(text: str) -> date:
@@ -89,7 +92,7 @@ def return_(
     found = rejected_masks(workspace, reviews)
     with workspace.changing():
         new = add_returns(workspace, found.returns)
-    console.print(f"{work}: {len(new)} masks sent back to be drawn again", soft_wrap=True)
+    console.print(f"{work}: {count_of(len(new), 'mask')} sent back to be drawn again", soft_wrap=True)
     for entry in new[:_LISTED]:
         console.print(f"  {entry.task}: {entry.comment}", soft_wrap=True, markup=False)
     if len(new) > _LISTED:
@@ -102,4 +105,5 @@ def return_(
             more = ", ..." if len(names) > _LISTED else ""
             console.print(f"{why}: {', '.join(names[:_LISTED])}{more}", soft_wrap=True, markup=False)
     if new:
-        console.print(f"next: earthreason-annotation masks start {work}", soft_wrap=True)
+        then = command_line("earthreason-annotation", "masks", "start", work)
+        console.print(f"next: {then}", soft_wrap=True, markup=False)

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stdout
+from earthreason.cli.app import command_line, stdout
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
+from earthreason.progress import progress_bar
 
 from . import assist_cli, labelstudio_cli
 from .labelstudio_cli import RepairOption
@@ -95,8 +97,6 @@ def import_(
 
     Example: earthreason-annotation masks import work scenes/ --masks polygons.geojson
     """
-    from tqdm import tqdm
-
     from earthreason.data.schema import SPLIT_ALIASES, SPLITS
     from earthreason.errors import UnknownNameError
 
@@ -115,17 +115,20 @@ def import_(
         raise UnknownNameError("split", split, SPLITS)
     read = ReadOptions(category, repair, unmarked_is_empty, unnamed, target, instances, new_targets, layer, label_field)
     options = ImportOptions(split, gsd, _bands(bands), annotator, read, gold)
-    with tqdm(unit="image", desc="importing", leave=False) as bar:
+    with progress_bar(unit="image", desc="importing", leave=False) as bar:
         results = import_all(work, source, masks or (), options, bar.update)
     if source is not None:
         images, *results = results
-        stdout().print(f"{work}: {images.images} new images, {images.masks} masks with them", soft_wrap=True)
+        stdout().print(
+            f"{work}: {count_of(images.images, 'new image')}, {count_of(images.masks, 'mask')} with them",
+            soft_wrap=True,
+        )
         if images.dropped:
             message = f"{images.dropped} pre-annotations were dropped because their pictures were replaced"
             stdout().print(message, soft_wrap=True)
     for path, of_path in zip(masks or (), results, strict=True):
-        new = f", {of_path.images} new targets" if of_path.images else ""
-        stdout().print(f"{path}: {of_path.masks} masks{new}", soft_wrap=True, markup=False)
+        new = f", {count_of(of_path.images, 'new target')}" if of_path.images else ""
+        stdout().print(f"{path}: {count_of(of_path.masks, 'mask')}{new}", soft_wrap=True, markup=False)
         _print_left_out(of_path.skipped, of_path.strangers)
 
 
@@ -135,7 +138,9 @@ def _print_left_out(skipped: Mapping[str, int], strangers: Sequence[str]) -> Non
         stdout().print(f"left out: {counts}", soft_wrap=True, markup=False)
     if strangers:
         named = ", ".join(strangers[:5]) + (", ..." if len(strangers) > 5 else "")
-        stdout().print(f"not in the workspace: {len(strangers)} images ({named})", soft_wrap=True, markup=False)
+        stdout().print(
+            f"not in the workspace: {count_of(len(strangers), 'image')} ({named})", soft_wrap=True, markup=False
+        )
 
 
 def _bands(text: str | None) -> tuple[int, int, int] | None:
@@ -217,4 +222,4 @@ def export(
             soft_wrap=True,
         )
     if form == "release":
-        console.print(f"next: earthreason verify {out}", soft_wrap=True)
+        console.print(f"next: {command_line('earthreason', 'verify', out)}", soft_wrap=True, markup=False)

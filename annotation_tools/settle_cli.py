@@ -8,6 +8,7 @@ import typer
 
 from earthreason.cli.app import stdout
 from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.plurals import count_of
 
 from . import masks_cli
 from .hosts import local_url, remote_hint
@@ -44,7 +45,7 @@ def settle(
         raise EarthReasonError(f"{work}: no task waits for a third person")
     check_free(host, port)
     console = stdout()
-    console.print(f"{len(queue.cases())} tasks: {local_url(host, port)}/", soft_wrap=True)
+    console.print(f"{count_of(len(queue.cases()), 'task')}: {local_url(host, port)}/", soft_wrap=True)
     if hint := remote_hint(host):
         console.print(hint, soft_wrap=True)
     console.print(f"Ctrl-C stops; rulings are in {work}. `masks export` and `adjudicate` follow them", soft_wrap=True)

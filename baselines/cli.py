@@ -8,11 +8,21 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import guard, make_app, stdout
+from earthreason.cli.app import command_line, guard, make_app, stdout
+from earthreason.cli.completions import complete_config, complete_split, names_beginning
 from earthreason.cli.options import CONFIG_HELP, DataDirOption
+from earthreason.plurals import count_of
 
 from .checkpoints import shipped_checkpoints
-from .cli_options import CHECKPOINT_HELP, SHIPPED, DtypeOption, TaskOption, ThresholdOption
+from .cli_options import (
+    CHECKPOINT_HELP,
+    SHIPPED,
+    DeviceOption,
+    DtypeOption,
+    TaskOption,
+    ThresholdOption,
+    complete_checkpoint,
+)
 from .cli_weights import assemble, convert
 from .compare.commands import compare, tune
 from .exporting.command import export, pull, push
@@ -29,6 +39,20 @@ from .serve.command import serve
 app = make_app("earthreason-baselines", "Reference models for geospatial pixel reasoning.")
 
 _TRAINABLE = ", ".join(trainable_models())
+
+
+def _complete_model(incomplete: str) -> list[str]:
+    return names_beginning(MODELS, incomplete)
+
+
+def _complete_trainable(incomplete: str) -> list[str]:
+    return names_beginning(trainable_models(), incomplete)
+
+
+def _complete_settings(incomplete: str) -> list[str]:
+    folder = Path(__file__).with_name("configs")
+    paths = (path.relative_to(folder).with_suffix("") for path in sorted(folder.glob("*/*.yaml")))
+    return names_beginning((path.as_posix() for path in paths), incomplete)
 
 
 def _for(option: str) -> str:
@@ -60,19 +84,34 @@ class Questions(StrEnum):
 @app.command()
 def predict(
     model: Annotated[
-        str, typer.Option("--model", help=f"Model to run: {', '.join(MODELS)}, or your own as MODULE:CLASS.")
+        str,
+        typer.Option(
+            "--model",
+            help=f"Model to run: {', '.join(MODELS)}, or your own as MODULE:CLASS.",
+            autocompletion=_complete_model,
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Predictions file to write: .json or .jsonl.")],
-    config: Annotated[str, typer.Option("--config", help=CONFIG_HELP)] = "default",
+    config: Annotated[str, typer.Option("--config", help=CONFIG_HELP, autocompletion=complete_config)] = "default",
     split: Annotated[
-        str, typer.Option("--split", help="Split to predict: train, validation (or val) or test; slices allowed.")
+        str,
+        typer.Option(
+            "--split",
+            help="Split to predict: train, validation (or val) or test; slices allowed.",
+            autocompletion=complete_split,
+        ),
     ] = "test",
     data_dir: DataDirOption = None,
     questions: Annotated[
         Questions, typer.Option("--questions", help="Ask each sample's first question, or all of them.")
     ] = Questions.first,
-    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help=CHECKPOINT_HELP)] = None,
-    device: Annotated[str, typer.Option("--device", help="Torch device to run on.")] = "cpu",
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", help=CHECKPOINT_HELP, autocompletion=complete_checkpoint)
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Predict only the first samples of the split, at most so many.")
+    ] = None,
+    device: DeviceOption = "auto",
     dtype: DtypeOption = "float32",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Questions per batch.")] = 8,
     compiled: Annotated[
@@ -134,9 +173,11 @@ def predict(
         temperature=temperature,
         max_tokens=max_tokens,
     )
-    written = predict_split(model, options, config, split, data_dir, questions.value, out)
+    written = predict_split(model, options, config, split, data_dir, questions.value, out, limit)
     if written is not None:
-        stdout().print(f"{written} predictions in {out}\nscore them: earthreason-eval {out}", soft_wrap=True)
+        command = command_line("earthreason-eval", out)
+        made = count_of(written, "prediction")
+        stdout().print(f"{made} in {out}\nscore them: {command}", soft_wrap=True, markup=False)
 
 
 app.command()(segment)
@@ -144,10 +185,12 @@ app.command()(segment)
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help=f"Model to train: {_TRAINABLE}.")],
+    model: Annotated[str, typer.Argument(help=f"Model to train: {_TRAINABLE}.", autocompletion=_complete_trainable)],
     config: Annotated[
         Path,
-        typer.Option("--config", help="YAML file, or a shipped one such as segearth_r1/tiny."),
+        typer.Option(
+            "--config", help="YAML file, or a shipped one such as segearth_r1/tiny.", autocompletion=_complete_settings
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; an unfinished run is resumed.")],
     overrides: Annotated[
@@ -166,8 +209,11 @@ def train(
     from .training.loop import train as run_training
 
     final = run_training(settings, out)
-    command = f"earthreason-baselines predict --model {model} --checkpoint {final}"
-    stdout().print(f"model: {final}\npredict: {command}", soft_wrap=True)
+    folder = settings.data.data_dir
+    data = ("--config", settings.data.config, *(() if folder is None else ("--data-dir", folder)))
+    words = ("predict", "--model", model, "--checkpoint", final, *data, "--out", "preds.json")
+    command = command_line("earthreason-baselines", *words)
+    stdout().print(f"model: {final}\npredict: {command}", soft_wrap=True, markup=False)
 
 
 app.command()(compare)
@@ -225,7 +271,9 @@ def ship(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help=f"Checkpoint of this package: {SHIPPED}.")],
+    name: Annotated[
+        str, typer.Argument(help=f"Checkpoint of this package: {SHIPPED}.", autocompletion=complete_checkpoint)
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist, or be empty.")],
 ) -> None:
     """Copy a checkpoint of this package to a folder, after comparing its files with their SHA-256.
@@ -235,7 +283,8 @@ def fetch(
     from .checkpoints import fetch_checkpoint
 
     fetched = fetch_checkpoint(name, out)
-    command = f"earthreason-baselines predict --model {fetched.model} --checkpoint {out} --out preds.json"
+    words = ("--model", fetched.model, "--checkpoint", out, "--config", "sample", "--out", "preds.json")
+    command = command_line("earthreason-baselines", "predict", *words)
     stdout().print(f"{name}: {fetched.summary}\nfolder: {out}\npredict: {command}", soft_wrap=True, markup=False)
 
 
@@ -245,12 +294,12 @@ def models() -> None:
 
     Example: earthreason-baselines models
     """
-    from rich.table import Table
+    from earthreason.reports.tables import new_table, print_table
 
-    table = Table("model", "summary")
+    table = new_table("model", "summary")
     for model in MODELS.values():
         table.add_row(model.name, model.summary)
-    stdout().print(table)
+    print_table(table, stdout())
     for shipped in shipped_checkpoints().values():
         stdout().print(f"--checkpoint {shipped.name}: {shipped.summary}", soft_wrap=True, markup=False)
 

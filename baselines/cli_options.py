@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from earthreason.cli.completions import names_beginning
 from earthreason.errors import DataFormatError
 
 from .checkpoints import shipped_checkpoints
@@ -21,7 +22,17 @@ def shipped_names() -> str:
 
 
 SHIPPED = shipped_names()
+
+
+def complete_checkpoint(incomplete: str) -> list[str]:
+    """Complete names of shipped checkpoints; where none fits, the shell completes folders."""
+    return names_beginning(SHIPPED.split(", "), incomplete)
+
+
 CHECKPOINT_HELP = f"Folder or Hub id of the weights, or a checkpoint of this package by name ({SHIPPED})."
+
+DEVICE_HELP = "Torch device, such as cpu, cuda, cuda:1 or mps; `auto` takes a GPU if there is one."
+DeviceOption = Annotated[str, typer.Option("--device", help=DEVICE_HELP)]
 
 DtypeOption = Annotated[str, typer.Option("--dtype", help="Data type of the model: float32, bfloat16 or float16.")]
 

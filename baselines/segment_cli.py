@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +14,9 @@ import typer
 from earthreason.cli.app import report_json, stdout
 from earthreason.errors import EarthReasonError
 from earthreason.files import read_text, refuse_folder
+from earthreason.progress import progress_bar
 
-from .cli_options import CHECKPOINT_HELP, DtypeOption, TaskOption, ThresholdOption
+from .cli_options import CHECKPOINT_HELP, DeviceOption, DtypeOption, TaskOption, ThresholdOption
 
 if TYPE_CHECKING:
     from earthreason.geo.answers import SceneAnswer, SceneAnswers
@@ -110,7 +111,7 @@ def segment(
     ] = 0.0,
     no_target_threshold: ThresholdOption = None,
     task: TaskOption = None,
-    device: Annotated[str, typer.Option("--device", help="Torch device to run on.")] = "cpu",
+    device: DeviceOption = "auto",
     dtype: DtypeOption = "float32",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Questions per batch.")] = 8,
 ) -> None:
@@ -230,23 +231,19 @@ def _read_questions(path: Path | None) -> list[str]:
 @contextmanager
 def _progress() -> Iterator[Progress]:
     """Yield a function that shows a bar once there is more than one tile."""
-    from tqdm import tqdm
-
     bars: list[Any] = []
 
-    def tell(done: int, total: int) -> None:
-        if total > 1 and not bars:
-            bars.append(tqdm(total=total, initial=done, unit="tile"))
-        for bar in bars:
-            bar.update(done - bar.n)
-            if done == total:
-                bar.close()
+    with ExitStack() as opened:
 
-    try:
+        def tell(done: int, total: int) -> None:
+            if total > 1 and not bars:
+                bars.append(opened.enter_context(progress_bar(total=total, initial=done, unit="tile")))
+            for bar in bars:
+                bar.update(done - bar.n)
+                if done == total:
+                    bar.close()
+
         yield tell
-    finally:
-        for bar in bars:
-            bar.close()
 
 
 @dataclass(frozen=True)

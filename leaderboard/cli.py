@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earthreason.cli.app import guard, make_app, report_json, stderr, stdout
+from earthreason.cli.app import guard, make_app, report_json, status, stderr, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.cli.ports import check_free, url_of
 from earthreason.errors import DataNotFoundError, EarthReasonError
+from earthreason.plurals import count_of
 
 from . import people_cli, results_cli
 from .engines import cli as engines_cli
@@ -185,19 +186,20 @@ def add_split(
     with database.read() as session:
         before = find_split(session, config, name)
     hidden = not open_labels if open_labels is not None else before is None or before.hidden
-    with stderr().status("reading the ground truth"):
+    with status("reading the ground truth"):
         content = content_of_file(ground_truth) if ground_truth else content_of(config, name, data_dir, hidden=hidden)
     with database.write() as session:
         split, again = put_split(session, config, name, content, hidden=hidden, main_protocol=protocol)
         kind = "hidden" if split.hidden else "open"
         changed = "" if before is None or before.hidden == hidden else f", before {'open' if hidden else 'hidden'}"
         stdout().print(
-            f"{split.key}: {split.questions} questions, {split.empty_targets} images without a target, "
+            f"{split.key}: {count_of(split.questions, 'question')}, "
+            f"{count_of(split.empty_targets, 'image')} without a target, "
             f"labels {kind}{changed}, ranked by {split.main_protocol}",
             soft_wrap=True,
         )
         if again:
-            stdout().print(f"{again} submissions will be scored again")
+            stdout().print(f"to be scored again: {count_of(again, 'submission')}")
 
 
 @splits.command("list")
@@ -221,7 +223,7 @@ def list_all_splits(json_out: JsonOption = None) -> None:
         for split in rows:
             bits = split["bits_per_submission"]
             hidden = "" if bits is None else f" (a submission tells at most {bits:.1f} bits of them)"
-            facts = f"{split['questions']} questions, ranked by {split['main_protocol']}"
+            facts = f"{count_of(split['questions'], 'question')}, ranked by {split['main_protocol']}"
             facts += f", labels {'open' if bits is None else 'hidden'}{hidden}"
             stdout().print(f"{split['split']}: {facts}{', closed' if split['closed'] else ''}", soft_wrap=True)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import report_json, stderr, stdout
+from earthreason.cli.app import report_json, status, stderr, stdout
 from earthreason.cli.options import ConfigOption, DataDirOption, JsonOption, PredictionsPath, SplitOption
 from earthreason.cli.submit import (
     BackboneOption,
@@ -24,6 +24,7 @@ from earthreason.cli.submit import (
 )
 from earthreason.cli.truth import GroundTruthOption, chosen_split, load_truth
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
 
 ResultsFolder = Annotated[
     Path, typer.Argument(help="Results repository: a folder with <team__model>/<revision>/{result,meta}.json.")
@@ -91,8 +92,8 @@ def result(
     )
     config, split = chosen_split(opened.info, config, split)
     main = protocol_of(config) if protocol is None else get_protocol(protocol)
-    with stderr().status("scoring"):
-        references = load_truth(opened.info, ground_truth, config, split, data_dir)
+    with status("scoring"):
+        references = load_truth(opened, ground_truth, config, split, data_dir)
         record = score_predictions(
             opened, references, config=config, split=short_split(split), hidden=hidden, main=main
         ).record
@@ -140,7 +141,7 @@ def validate(
         for fault in faults:
             stdout().print(fault, soft_wrap=True, markup=False)
         if not faults:
-            stdout().print(f"{rows} rows, no faults")
+            stdout().print(f"{count_of(rows, 'row')}, no faults")
     if faults:
         raise typer.Exit(1)
 
@@ -158,7 +159,7 @@ def static(
     from .static_site import write_site
 
     pages = write_site(read_repository(folder), out, title)
-    stdout().print(f"{out}: {pages} pages; open {out / 'index.html'}", soft_wrap=True)
+    stdout().print(f"{out}: {count_of(pages, 'page')}; open {out / 'index.html'}", soft_wrap=True)
 
 
 def export(out: Annotated[Path, typer.Option("--out", help="Folder of the results repository.")]) -> None:
@@ -177,7 +178,7 @@ def export(out: Annotated[Path, typer.Option("--out", help="Folder of the result
         for split in list_splits(session):
             for submission, scored in public_results(session, split):
                 written.add(write_entry(out, entry_of(submission, scored)))
-    stdout().print(f"{out}: {len(written)} rows", soft_wrap=True)
+    stdout().print(f"{out}: {count_of(len(written), 'row')}", soft_wrap=True)
     for folder in entry_folders(out) if out.is_dir() else ():
         if folder not in written:
             message = f"{folder}: not a public row of this server, or no longer; remove it unless it came another way"

@@ -44,11 +44,15 @@ def build_model(name: str, checkpoint: str | None, device: str) -> Predictor:
     if name in FAMILIES:
         if checkpoint is None:
             raise EarthReasonError(f"{name} needs --checkpoint, a folder with its weights in transformers format")
-        return SegmentAnything(checkpoint, device, name)
-    # The models are a package of their own, whose name in the checkout is another than when installed.
-    models = "baselines" if __package__ == "annotation_tools.assist" else "earthreason_baselines"
-    registry = import_module(f"{models}.registry")
+        devices = import_module(f"{_models_package()}.common.devices")
+        return SegmentAnything(checkpoint, devices.resolve_device(device), name)
+    registry = import_module(f"{_models_package()}.registry")
     registry.check_model(name, also=(*HELPERS, *FAMILIES))
     options = registry.PredictorOptions(checkpoint=checkpoint, device=device)
     model: Predictor = registry.build_predictor(name, options)
     return model
+
+
+def _models_package() -> str:
+    """Return the import name of the reference models: in a checkout it is another than when they are installed."""
+    return "baselines" if __package__ == "annotation_tools.assist" else "earthreason_baselines"

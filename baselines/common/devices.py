@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import ParamSpec
@@ -12,15 +13,41 @@ from torch import Tensor
 
 from earthreason.errors import EarthReasonError
 
+from .processes import this_rank
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+AUTO = "auto"
+_log = logging.getLogger("earthreason.baselines")
+
+
+def resolve_device(name: str) -> str:
+    """Return the name of a device; for `auto`, of this process's GPU by CUDA, else of Apple's, else `cpu`; log it."""
+    if name != AUTO:
+        return name
+    rank = this_rank()
+    if torch.cuda.is_available():
+        chosen = f"cuda:{rank.local}" if rank.count > 1 else "cuda"
+        label = f" ({torch.cuda.get_device_name(chosen)})"
+    elif torch.backends.mps.is_available():
+        chosen, label = "mps", ""
+    else:
+        chosen, label = "cpu", ": torch sees no GPU"
+    _log.info("device: %s%s", chosen, label)
+    return chosen
 
 
 def find_device(name: str) -> torch.device:
     """Return a device after allocating on it, so that a wrong name is reported before weights are read.
 
+    Args:
+        name: name that torch knows, or `auto`, see `resolve_device`.
+
     Raises:
         EarthReasonError: torch does not know the device, or cannot use it here.
     """
+    name = resolve_device(name)
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -14,17 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from earthreason.data.load import load_dataset
 from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError
 from earthreason.files import end_last_line, write_json, write_text
 from earthreason.masks.grids import Grid
 from earthreason.predictions import write_predictions
+from earthreason.predictions.folder import remembered
 from earthreason.predictions.predict import Questions, predict_samples
 from earthreason.predictions.stream import text_predictions
 from earthreason.predictions.writer import check_name, prediction_record
+from earthreason.progress import progress_bar
 from earthreason.types import Answer, Prediction, Predictor, Sample
 
 from ..registry import PredictorOptions, build_predictor, check_model
@@ -179,6 +179,7 @@ def count_silent(predictions: Collection[Prediction], mask_tokens: Sequence[str]
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from tqdm import tqdm
 
 
 def predict_split(
@@ -189,8 +190,9 @@ def predict_split(
     data_dir: Path | None,
     questions: Questions,
     out: Path,
+    limit: int | None = None,
 ) -> int | None:
-    """Predict every question of a split that has no answer yet.
+    """Predict every question of a split, or of its first `limit` samples, that has no answer yet.
 
     Under torchrun each process takes every n-th sample; the first process merges the predictions.
 
@@ -205,6 +207,8 @@ def predict_split(
     check_name(out)
     rank = this_rank()
     dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir)
+    if limit is not None:
+        dataset = dataset.select(range(min(limit, len(dataset))))
 
     def train_samples() -> Iterator[Sample]:
         return map(sample_of_row, load_dataset("earthreason", config, split="train", data_dir=data_dir))
@@ -213,6 +217,9 @@ def predict_split(
     fitted_to = options.train_samples or train_samples
     predictor = build_predictor(model, replace(options, device=device, train_samples=fitted_to))
     info: dict[str, Any] = {"model": model, "config": config, "split": split, "questions": questions}
+    info |= remembered(data_dir, out)
+    if limit is not None:
+        info["limit"] = limit
     if options.checkpoint is not None:
         info["checkpoint"] = options.checkpoint
     info |= getattr(predictor, "prediction_info", {})
@@ -259,19 +266,30 @@ def predict_rows(
     journal = Journal(out, info, rank.number)
     done = journal.done()
     own = dataset.shard(rank.count, rank.number, contiguous=False) if rank.count > 1 else dataset
-    numbers = tqdm(range(len(own)), desc=str(info.get("model", "")), unit="image", disable=not rank.is_first)
-    # Reading a row decodes its image, so the threads read rows as well.
-    samples = prefetch(lambda n: sample_of_row(own[n]), numbers, depth=4 * batch_size, threads=picture_threads())
     # Several batches per call, so that the predictor prepares one while it computes another.
     grid = Grid.parse(str(info.get("grid", "native")))
-    journal.write(
-        predict_samples(predictor, samples, questions, 4 * batch_size, done, grid, keep=journal.keep_transcript)
-    )
+    bar = progress_bar(shown=rank.is_first, total=len(own), desc=str(info.get("model", "")), unit="image")
+    with bar as shown:
+        # Reading a row decodes its image, so the threads read rows as well.
+        samples = prefetch(
+            lambda n: sample_of_row(own[n]), range(len(own)), depth=4 * batch_size, threads=picture_threads()
+        )
+        samples = _counted(samples, shown)
+        journal.write(
+            predict_samples(predictor, samples, questions, 4 * batch_size, done, grid, keep=journal.keep_transcript)
+        )
     _wait_for_all(rank)
     if not rank.is_first:
         return None
     written = info.get("reply") == "generated"
     return journal.finish(dataset["sample_id"], predictor.processor.tokens if written else ())  # type: ignore[attr-defined]
+
+
+def _counted(samples: Iterable[Sample], bar: tqdm[Any]) -> Iterator[Sample]:
+    """Yield samples, and count each when the next is asked for."""
+    for sample in samples:
+        yield sample
+        bar.update()
 
 
 def _wait_for_all(rank: Rank) -> None:

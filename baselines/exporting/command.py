@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from shlex import quote
 from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stdout
+from earthreason.cli.app import command_line, stdout
+from earthreason.plurals import count_of
 
 from ..cli_weights import TaskName
 
@@ -51,7 +51,8 @@ def export(
     made = export_checkpoint(checkpoint, out, kind.value, dtype, opset, None if task is None else task.value)
     found = made.comparison
     ratio = found.export_seconds / found.torch_seconds
-    command = f"earthreason-baselines predict --model exported --checkpoint {quote(str(out))} --out preds.json"
+    words = ("--model", "exported", "--checkpoint", out, "--config", "sample", "--out", "preds.json")
+    command = command_line("earthreason-baselines", "predict", *words)
     stdout().print(
         f"{out}: {made.model}, {made.bytes / 1e6:.1f} MB\n"
         f"greatest difference of a logit: {found.logit:.2g} (largest logit {found.largest:.1f}); "
@@ -100,9 +101,11 @@ def pull(
 
     pulled = pull_checkpoint(repository, folder, revision)
     model = "exported" if pulled.is_export else pulled.model
-    command = f"earthreason-baselines predict --model {model} --checkpoint {quote(str(folder))} --out preds.json"
+    words = ("--model", model, "--checkpoint", folder, "--config", "sample", "--out", "preds.json")
+    command = command_line("earthreason-baselines", "predict", *words)
     stdout().print(
-        f"{folder}: {pulled.model}, {len(pulled.files)} files of commit {pulled.commit[:12]}\npredict: {command}",
+        f"{folder}: {pulled.model}, {count_of(len(pulled.files), 'file')} of commit {pulled.commit[:12]}\n"
+        f"predict: {command}",
         soft_wrap=True,
         markup=False,
     )

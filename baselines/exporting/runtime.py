@@ -81,7 +81,7 @@ class ExportedPredictor:
         """
         if options.checkpoint is None:
             raise EarthReasonError("exported needs --checkpoint: a folder made by `earthreason-baselines export`")
-        if options.device != "cpu":
+        if options.device not in ("auto", "cpu"):
             raise EarthReasonError(f"--device {options.device}: exported models run on the CPU here; leave it out")
         if options.dtype != "float32":
             raise EarthReasonError(f"--dtype {options.dtype}: the dtype is chosen by `export --dtype`; leave it out")

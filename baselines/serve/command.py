@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..cli_options import CHECKPOINT_HELP, DtypeOption, TaskOption
+from ..cli_options import CHECKPOINT_HELP, DEVICE_HELP, DtypeOption, TaskOption
 
 _LARGEST_PICTURE = 178
 """Megapixels that Pillow decodes at most."""
@@ -22,7 +22,7 @@ def serve(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     device: Annotated[
         list[str] | None,
-        typer.Option("--device", show_default="cpu", help="Torch device; repeat it for a model on each."),
+        typer.Option("--device", show_default="auto", help=f"{DEVICE_HELP} Repeat it for a model on each."),
     ] = None,
     dtype: DtypeOption = "float32",
     model: Annotated[
@@ -60,10 +60,11 @@ def serve(
     """
     from earthreason.cli.app import stderr
 
+    from ..common.devices import resolve_device
     from .running import load_models, open_port, serve_app
     from .settings import Settings, host_names
 
-    devices = device or ["cpu"]
+    devices = [resolve_device(name) for name in device or ["auto"]]
     settings = Settings(
         checkpoint=checkpoint,
         device=", ".join(devices),

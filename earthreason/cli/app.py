@@ -5,22 +5,61 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
 from earthreason.installing import install_command, sources_of
+from earthreason.progress import set_quiet, spinner
+
+_APACHE = "https://www.apache.org/licenses/LICENSE-2.0"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from earthreason import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _print_licence(wanted: bool) -> None:
+    if not wanted:
+        return
+    from earthreason.data.about import OFFICIAL
+
+    typer.echo(
+        f"code: Apache License 2.0, {_APACHE}; what others wrote has its own licence beside it, in a file *.LICENSE\n"
+        f"official release: {OFFICIAL.licence}\n"
+        "other datasets: `earthreason datasets NAME` says the terms of each\n"
+        "weights: the card of a checkpoint (README.md in its folder) says their terms and those of its training data"
+    )
+    raise typer.Exit
+
 
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Log only errors.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Log only errors, and show no progress.")]
+VersionOption = Annotated[
+    bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+]
+LicenceOption = Annotated[
+    bool,
+    typer.Option(
+        "--license",
+        help="Print the licence of the code and where the terms of data are.",
+        callback=_print_licence,
+        is_eager=True,
+    ),
+]
+HELP_OPTIONS = {"help_option_names": ["--help", "-h"]}
 
 
 def stdout() -> Console:
@@ -33,19 +72,58 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+class LogHandler(logging.Handler):
+    """Print log messages on one line each, so that a path in them can be copied.
+
+    Attributes:
+        console: where they are printed.
+    """
+
+    def __init__(self, console: Console, *, names_levels: bool) -> None:
+        super().__init__()
+        self.console = console
+        if names_levels:
+            self.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a message."""
+        try:
+            self.console.print(self.format(record), soft_wrap=True, markup=False)
+        except Exception:
+            self.handleError(record)
+
+
+def status(text: str) -> AbstractContextManager[None]:
+    """Show a spinner with a text on standard error until the block ends, to a person at a terminal."""
+    handlers = logging.getLogger("earthreason").handlers
+    # The console that logs: what it prints while the spinner turns goes above the spinner.
+    console = next((handler.console for handler in handlers if isinstance(handler, LogHandler)), None) or stderr()
+    return spinner(lambda: console.status(text))
+
+
+def command_line(*words: object) -> str:
+    """Write a command that can be pasted into a shell, whatever is in its words; None and "" are left out."""
+    return shlex.join(str(word) for word in words if word not in (None, ""))
+
+
 def make_app(name: str, purpose: str) -> typer.Typer:
-    """Make a command line for `python -m`, with the options common to all of them."""
+    """Make a program of several commands, with the options that all programs have."""
     app = typer.Typer(
         name=name,
         help=purpose,
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
+        context_settings=HELP_OPTIONS,
     )
 
     @app.callback()
-    def _common(verbose: VerboseOption = False, quiet: QuietOption = False) -> None:
+    def _common(
+        verbose: VerboseOption = False,
+        quiet: QuietOption = False,
+        version: VersionOption = False,
+        licence: LicenceOption = False,
+    ) -> None:
         set_verbosity(verbose, quiet)
 
     return app
@@ -105,9 +183,10 @@ def report_json(path: Path | None, value: object) -> bool:
 
 
 def set_verbosity(verbose: bool, quiet: bool) -> None:
-    """Log to stderr at level INFO, DEBUG (-v) or ERROR (-q)."""
+    """Log to stderr at level INFO, DEBUG (-v) or ERROR (-q), and show no progress with -q."""
+    set_quiet(quiet)
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
-    handler = RichHandler(console=stderr(), show_time=False, show_path=False, show_level=verbose)
+    handler = LogHandler(stderr(), names_levels=verbose)
     logger = logging.getLogger("earthreason")
     logger.handlers[:] = [handler]
     logger.setLevel(level)

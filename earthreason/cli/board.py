@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from earthreason.cli.app import report_json, stderr, stdout
+from earthreason.cli.app import report_json, status, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.cli.submit import SERVER_VARIABLE, Training
 
@@ -45,7 +45,7 @@ def board(
     query |= {} if largest is None else {"largest": largest}
     query |= {"ascending": True} if ascending else {}
     client = BoardClient(server, reads_only=True)
-    with stderr().status(f"asking {client.server}"):
+    with status(f"asking {client.server}"):
         rows = list(islice(client.rows(**query), limit))
     if report_json(json_out, rows):
         _print_rows(rows, sort)

@@ -9,6 +9,7 @@ import typer
 from earthreason.cli.app import report_json, stdout
 from earthreason.cli.options import JsonOption
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
 
 
 def cache(
@@ -33,4 +34,7 @@ def cache(
         return
     removed = remove([copy for copy in copies if clear or copy.state in ("outdated", "unfinished")])
     if report_json(json_out, {"removed": [copy.to_dict() for copy in removed]}):
-        typer.echo(f"removed {len(removed)} of {len(copies)} copies, {megabytes(sum(copy.size for copy in removed))}")
+        typer.echo(
+            f"removed {len(removed)} of {count_of(len(copies), 'copy')}, "
+            f"{megabytes(sum(copy.size for copy in removed))}"
+        )

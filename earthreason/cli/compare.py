@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import report_json, stderr, stdout
+from earthreason.cli.app import report_json, status, stdout
+from earthreason.cli.completions import complete_protocol
 from earthreason.cli.evaluate import (
     InstancesOption,
     InstancesRule,
@@ -17,7 +18,7 @@ from earthreason.cli.evaluate import (
     SeedOption,
     WorkersOption,
 )
-from earthreason.cli.options import CORES, ConfigOption, DataDirOption, JsonOption, SplitOption
+from earthreason.cli.options import CORES, ConfigOption, DataDirOption, JsonOption, LimitOption, SplitOption
 from earthreason.cli.truth import GroundTruthOption, load_truth
 
 
@@ -29,13 +30,16 @@ def compare(
     split: SplitOption = None,
     data_dir: DataDirOption = None,
     ground_truth: GroundTruthOption = None,
-    protocol: Annotated[str, typer.Option(help="Scoring rules (see `earthreason protocols`).")] = "segearth-r1",
+    protocol: Annotated[
+        str, typer.Option(help="Scoring rules (see `earthreason protocols`).", autocompletion=complete_protocol)
+    ] = "segearth-r1",
     missing: MissingOption = Missing.error,
     instances: InstancesOption = InstancesRule.error,
     resamples: ResamplesOption = 10_000,
     seed: SeedOption = 0,
     workers: WorkersOption = CORES,
     shown: Annotated[int, typer.Option(min=0, help="Number of questions with the largest changes to list.")] = 5,
+    limit: LimitOption = None,
     json_out: JsonOption = None,
 ) -> None:
     """Compare predictions on the same questions: paired bootstrap, permutation tests, wins and losses.
@@ -53,13 +57,13 @@ def compare(
     if resamples == 0:
         raise EarthReasonError("--resamples must be at least 1 for a comparison")
     opened = [open_predictions(path, instances.value) for path in predictions]
-    with stderr().status("reading and scoring"):
-        truth = load_truth(opened[0].info, ground_truth, config, split, data_dir)
+    with status("reading and scoring"):
+        truth = load_truth(opened[0], ground_truth, config, split, data_dir, limit=limit)
         results = [
             score(file, truth, protocol, missing=missing.value, resamples=resamples, seed=seed, workers=workers)
             for file in opened
         ]
-    with stderr().status("resampling"):
+    with status("resampling"):
         comparisons = compare_results(results, resamples, seed)
     if report_json(json_out, {"comparisons": [comparison.to_dict() for comparison in comparisons]}):
         print_comparisons(comparisons, stdout(), shown)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earthreason.cli.app import report_json, stdout
+from earthreason.cli.app import command_line, report_json, stdout
+from earthreason.cli.completions import complete_format
 from earthreason.cli.options import (
     CORES,
     JsonOption,
@@ -16,14 +20,19 @@ from earthreason.cli.options import (
     OutFolder,
     ProcessesOption,
     ReportOption,
+    SampleLimitOption,
     SourceArgument,
+    SourceConfigOption,
     StrictOption,
 )
 from earthreason.errors import EarthReasonError
 from earthreason.files import refuse_taken
+from earthreason.progress import progress_bar
 
 if TYPE_CHECKING:
     from earthreason.data.audit.verify import Audit
+    from earthreason.data.omissions import Tolerance
+    from earthreason.data.sources import Source
 
 
 def download(
@@ -42,14 +51,14 @@ def download(
     folder = download_release(to, repository, revision)
     counts = ", ".join(f"{split} {count}" for split, count in folder.counts.items())
     typer.echo(f"{folder.release}: {counts}; revision {folder.revision}")
-    typer.echo(f"use it: export EARTHREASON_DATA={folder.release}\nnext: earthreason verify {folder.release}")
+    typer.echo(f"use it: export EARTHREASON_DATA={shlex.quote(str(folder.release.absolute()))}")
+    typer.echo(f"next: {command_line('earthreason', 'verify', folder.release)}")
 
 
 def verify(
     source: SourceArgument,
-    config: Annotated[
-        str | None, typer.Option(help="Dataset in the folder, such as 'gres'.", show_default="recognised by its files")
-    ] = None,
+    config: SourceConfigOption = None,
+    limit: SampleLimitOption = None,
     workers: ProcessesOption = CORES,
     json_out: JsonOption = None,
     report: ReportOption = None,
@@ -77,7 +86,7 @@ def verify(
                 "fetch the broken files again: earthreason download --to FOLDER, with the same folder"
             )
         return
-    result = _audit(source, config, workers, journal)
+    result = _audit(source, config, workers, journal, limit)
     if report_json(json_out, result.to_dict()):
         print_audit(result, stdout())
     if report is not None:
@@ -86,29 +95,54 @@ def verify(
         raise typer.Exit(1)
 
 
-def _audit(source: str, config: str | None, workers: int, journal: Path | None) -> Audit:
-    """Audit the files of a release, or the records of any other source."""
-    from tqdm import tqdm
+def open_given(source: str, config: str | None, tolerance: Tolerance | None = None) -> Source:
+    """Open the samples that a command reads: a configuration, or a folder or file as `config` or what its files say."""
+    from earthreason.data.reader import open_as, open_source
+    from earthreason.data.sources.base import SampleSource
 
+    if config is None:
+        return open_source(source, tolerance)
+    opened = open_as(config, Path(source).expanduser())
+    if isinstance(opened, SampleSource) and tolerance is not None:
+        opened.tolerance = tolerance
+    return opened
+
+
+def _first(opened: Source, limit: int | None) -> Source:
+    from earthreason.data.limited import limit_samples
+
+    return opened if limit is None else limit_samples(opened, limit)
+
+
+def _audit(source: str, config: str | None, workers: int, journal: Path | None, limit: int | None) -> Audit:
+    """Audit the files of a release, or the records of any other source, or of the first samples."""
     from earthreason.data.audit.records import audit_source
     from earthreason.data.audit.verify import audit
     from earthreason.data.configs import prepared_root
-    from earthreason.data.reader import open_as, open_source
     from earthreason.data.sources.release import Release
 
     path = Path(source).expanduser()
-    opened = open_source(source) if config is None else open_as(config, path)
-    if not isinstance(opened, Release):
-        with tqdm(total=sum(opened.counts.values()), unit="sample", desc="auditing", disable=None) as bar:
-            return audit_source(opened, path, bar.update)
+    opened = open_given(source, config)
+    if limit is not None or not isinstance(opened, Release):
+        chosen = _first(opened, limit)
+        with progress_bar(total=sum(chosen.counts.values()), unit="sample", desc="auditing") as bar:
+            found = audit_source(chosen, path, bar.update)
+        return found if limit is None else replace(found, published={}, published_empty=None)
     key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    with tqdm(unit="file", desc="auditing") as bar:
+    with progress_bar(unit="file", desc="auditing") as bar:
         return audit(path, workers, journal or prepared_root() / "verify" / f"{key}.jsonl", bar.update)
 
 
 def export(
     source: SourceArgument,
-    form: Annotated[str, typer.Option("--format", help="Format to write: parquet, hub, release, coco or webdataset.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="Format to write: parquet, hub, release, coco or webdataset.",
+            autocompletion=complete_format,
+        ),
+    ],
     out: OutFolder,
     push_to: Annotated[str | None, typer.Option(help="Also upload to this dataset repository on the Hub.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
@@ -116,6 +150,8 @@ def export(
     licence: Annotated[
         str | None, typer.Option(help="Licence on the dataset card and in the metadata, such as CC-BY-4.0.")
     ] = None,
+    config: SourceConfigOption = None,
+    limit: SampleLimitOption = None,
     strict: StrictOption = False,
     max_left_out: MaxLeftOutOption = None,
 ) -> None:
@@ -125,19 +161,17 @@ def export(
 
     Example: earthreason export sample --format coco --out sample-coco
     """
-    from tqdm import tqdm
-
     from earthreason.data.exports import about_of, check_push, push_to_hub
     from earthreason.data.exports import export as export_source
     from earthreason.data.omissions import LEFT_OUT, Tolerance
-    from earthreason.data.reader import open_source
     from earthreason.data.sources.base import omissions_of
 
     if push_to is not None:
         check_push(push_to)
-    opened = open_source(source, Tolerance.of_options(strict, max_left_out))
-    with tqdm(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
-        written = export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
+    whole = open_given(source, config, Tolerance.of_options(strict, max_left_out))
+    about, opened = about_of(whole).stated(title, licence), _first(whole, limit)
+    with progress_bar(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
+        written = export_source(opened, form, out, bar.update, about)
     typer.echo(f"{out}: {', '.join(f'{split} {count}' for split, count in written.items())}")
     if omissions := omissions_of(opened):
         typer.echo(f"left out: {len(omissions)}, listed in {out / LEFT_OUT}", err=True)
@@ -147,24 +181,42 @@ def export(
 
 def show(
     source: SourceArgument,
-    sample_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="IDs of the samples to draw.")],
-    out: Annotated[Path, typer.Option(help="Picture to write: .png, .pdf or .svg.")],
+    sample_ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="IDs of the samples to draw.", show_default="one with a target"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Picture to write: .png, .pdf or .svg.", show_default="ID.png")
+    ] = None,
+    config: SourceConfigOption = None,
 ) -> None:
-    """Draw samples: image, mask, outline, questions and answers.
+    """Draw samples: image, mask, outline, questions and answers. Without an ID, draw one and say which.
+
+    Example: earthreason show sample
 
     Example: earthreason show sample synthetic_s7_test_000003 --out sample.png
     """
-    from earthreason.data.reader import find_records, open_source
+    from earthreason.data.reader import choose_record, find_records
     from earthreason.reports.samples import draw_samples
 
-    records = find_records(open_source(source), sample_ids)
-    draw_samples([records[sample_id][1] for sample_id in sample_ids], out)
-    typer.echo(f"picture: {out}")
+    opened = open_given(source, config)
+    if sample_ids:
+        records = find_records(opened, sample_ids)
+        chosen = [records[sample_id] for sample_id in sample_ids]
+    else:
+        chosen = [choose_record(opened)]
+        split, record = chosen[0]
+        typer.echo(f"sample: {record.sample_id} of {split}; give other IDs after {source}")
+    path = out or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '_', chosen[0][1].sample_id)}.png")
+    draw_samples([record for _, record in chosen], path)
+    typer.echo(f"picture: {path}")
 
 
 def stats(
     source: SourceArgument,
     out: OutFolder,
+    config: SourceConfigOption = None,
+    limit: SampleLimitOption = None,
     json_out: JsonOption = None,
     strict: StrictOption = False,
     max_left_out: MaxLeftOutOption = None,
@@ -173,17 +225,18 @@ def stats(
 
     Example: earthreason stats sample --out figures
     """
-    from tqdm import tqdm
-
+    from earthreason.data.exports import about_of
     from earthreason.data.omissions import Tolerance
-    from earthreason.data.reader import open_source
+    from earthreason.data.origin import is_official
     from earthreason.data.stats import collect
     from earthreason.reports.figures import draw_figures, print_statistics
 
     refuse_taken(out)
-    opened = open_source(source, Tolerance.of_options(strict, max_left_out))
-    with tqdm(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
+    whole = open_given(source, config, Tolerance.of_options(strict, max_left_out))
+    opened = _first(whole, limit)
+    with progress_bar(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
         statistics = collect(opened, bar.update)
+    statistics.is_official = is_official(whole.counts, about_of(whole))
     page = draw_figures(statistics, out, title=Path(source).name or source)
     if report_json(json_out, statistics.to_dict()):
         print_statistics(statistics, stdout())
@@ -191,20 +244,22 @@ def stats(
 
 
 def browse(
-    source: SourceArgument, out: OutFolder, strict: StrictOption = False, max_left_out: MaxLeftOutOption = None
+    source: SourceArgument,
+    out: OutFolder,
+    config: SourceConfigOption = None,
+    limit: SampleLimitOption = None,
+    strict: StrictOption = False,
+    max_left_out: MaxLeftOutOption = None,
 ) -> None:
     """Write a static gallery of all samples, with filters; it works offline.
 
     Example: earthreason browse sample --out gallery
     """
-    from tqdm import tqdm
-
     from earthreason.data.omissions import Tolerance
-    from earthreason.data.reader import open_source
     from earthreason.reports.browse import write_gallery
 
     refuse_taken(out)
-    opened = open_source(source, Tolerance.of_options(strict, max_left_out))
-    with tqdm(total=sum(opened.counts.values()), unit="sample", desc="drawing") as bar:
+    opened = _first(open_given(source, config, Tolerance.of_options(strict, max_left_out)), limit)
+    with progress_bar(total=sum(opened.counts.values()), unit="sample", desc="drawing") as bar:
         page = write_gallery(opened, out, bar.update)
     typer.echo(f"page: {page}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earthreason.cli.app import report_json, stdout
+from earthreason.cli.completions import complete_config
 from earthreason.cli.options import JsonOption
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ _WIDE = 160
 
 
 def datasets(
-    name: Annotated[str | None, typer.Argument(help="Set to describe in full.", show_default="list all")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Set to describe in full.", show_default="list all", autocompletion=complete_config),
+    ] = None,
     json_out: JsonOption = None,
 ) -> None:
     """List every set that can be loaded: size, licence, paper, how to get it, and what is at hand.
@@ -42,11 +46,10 @@ def datasets(
 
 
 def _print_table(sets: list[DataSet], console: Console) -> None:
-    from rich import box
-    from rich.table import Table
+    from earthreason.reports.tables import new_table, print_table
 
     wide = console.width >= _WIDE
-    table = Table(box=box.SIMPLE_HEAD)
+    table = new_table()
     table.add_column("set", no_wrap=True)
     table.add_column("train / val / test", no_wrap=True)
     for column in ("licence", "paper", "get it from", "at hand") if wide else ("licence", "at hand"):
@@ -55,7 +58,7 @@ def _print_table(sets: list[DataSet], console: Console) -> None:
         urls = [listed.paper or "", listed.how_to_get or ""] if wide else []
         licence = listed.about.licence.partition(";")[0]
         table.add_row(listed.name, _sizes(listed.splits), licence, *urls, _at_hand(listed))
-    console.print(table)
+    print_table(table, console)
     console.print("Paper, terms, files and how to get a set: earthreason datasets NAME")
     console.print("Load one: --config NAME --data-dir FOLDER")
 

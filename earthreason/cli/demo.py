@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli.app import stderr, stdout
+from earthreason.cli.app import command_line, status, stdout
 
 
 def demo(
@@ -17,21 +17,20 @@ def demo(
 
     Example: earthreason demo --out earthreason-demo
     """
-    from rich.table import Table
-
     from earthreason.metrics.formats import format_score
     from earthreason.metrics.scores import HEADLINE
+    from earthreason.reports.tables import new_table, print_table
 
-    with stderr().status("loading the sample scenes (made on first use), predicting and scoring"):
+    with status("loading the sample scenes (made on first use), predicting and scoring"):
         from earthreason.demo import run_demo
 
         written = run_demo(out)
-    table = Table("model", *HEADLINE, title="sample test split, official protocol, %", title_justify="left")
+    table = new_table("model", numbers=HEADLINE, title="sample test split, official protocol, %")
     for model, result in written.results.items():
         table.add_row(model, *(format_score(result[name]) for name in HEADLINE))
-    stdout().print(table)
+    print_table(table, stdout())
     for note in written.notes:
         typer.echo(note, err=True)
     for label, path in (("predictions", written.predictions[0]), ("pictures", written.picture), ("page", written.page)):
         typer.echo(f"{label}: {path.resolve()}")
-    typer.echo(f"next: earthreason-eval {written.predictions[0]}")
+    typer.echo(f"next: {command_line('earthreason-eval', written.predictions[0])}")

@@ -9,12 +9,23 @@ from typing import Annotated, Any
 
 import typer
 
-from earthreason.cli.app import QuietOption, VerboseOption, report_json, set_verbosity, stderr, stdout
+from earthreason.cli.app import (
+    LicenceOption,
+    QuietOption,
+    VerboseOption,
+    VersionOption,
+    report_json,
+    set_verbosity,
+    status,
+    stdout,
+)
+from earthreason.cli.completions import complete_protocol
 from earthreason.cli.options import (
     CORES,
     ConfigOption,
     DataDirOption,
     JsonOption,
+    LimitOption,
     MaxLeftOutOption,
     PredictionsPath,
     ReportOption,
@@ -38,7 +49,9 @@ class InstancesRule(StrEnum):
     union = "union"
 
 
-ProtocolOption = Annotated[str, typer.Option(help="Scoring rules, or 'all'; see `earthreason protocols`.")]
+ProtocolOption = Annotated[
+    str, typer.Option(help="Scoring rules, or 'all'; see `earthreason protocols`.", autocompletion=complete_protocol)
+]
 MissingOption = Annotated[Missing, typer.Option(help="Refuse questions without a prediction, or score them as empty.")]
 InstancesOption = Annotated[
     InstancesRule, typer.Option("--instances", help="Refuse several masks for one question, or merge them.")
@@ -75,9 +88,12 @@ def evaluate(
     report: ReportOption = None,
     strict: StrictOption = False,
     max_left_out: MaxLeftOutOption = None,
+    limit: LimitOption = None,
     gallery: Annotated[int, typer.Option(min=0, help="Number of samples in each gallery of the page.")] = 24,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
+    version: VersionOption = False,
+    licence: LicenceOption = False,
 ) -> None:
     """Score predictions with the official protocol and, for comparison, at native resolution.
 
@@ -101,13 +117,13 @@ def evaluate(
         check_breakdown(name)
     headline = SEGEARTH_R1 if protocol == "all" else get_protocol(protocol)
     opened = open_predictions(predictions, instances.value)
-    with stderr().status("reading the ground truth"):
+    with status("reading the ground truth"):
         references = load_truth(
-            opened.info, ground_truth, config, split, data_dir, Tolerance.of_options(strict, max_left_out)
+            opened, ground_truth, config, split, data_dir, Tolerance.of_options(strict, max_left_out), limit
         )
     beside = list(PROTOCOLS.values()) if protocol == "all" or report else [NATIVE]
     rules = list(dict.fromkeys([headline, *beside]))
-    with stderr().status("scoring"):
+    with status("scoring"):
         results = evaluate_protocols(
             opened,
             references,
@@ -127,8 +143,8 @@ def evaluate(
     if report is not None:
         from earthreason.reports.evaluation import write_report
 
-        with stderr().status("drawing the report"):
-            load_scene = scene_loader(opened.info, ground_truth, config, split, data_dir)
+        with status("drawing the report"):
+            load_scene = scene_loader(opened, ground_truth, config, split, data_dir)
             write_report(report, results, opened, load_scene, gallery)
     content: dict[str, Any] = {}
     if json_out is not None:  # breakdowns take time

@@ -24,6 +24,8 @@ from earthreason.cli.runs import (
     print_summary,
 )
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
+from earthreason.progress import progress_bar
 
 if TYPE_CHECKING:
     from earthreason.data.sources import Source
@@ -202,13 +204,11 @@ def generate(
 
 def _known_concepts(opened: Source, ledger: Ledger) -> tuple[str, ...]:
     """Return what may be absent from images of a source; it is read through for its categories once a run."""
-    from tqdm import tqdm
-
     from earthreason.questions.prompting.concepts import pool_of
 
     known = ledger.setting(_CONCEPTS)
     if known is None:
-        with tqdm(total=sum(opened.counts.values()), unit="image", desc="categories") as bar:
+        with progress_bar(total=sum(opened.counts.values()), unit="image", desc="categories") as bar:
             known = pool_of(opened, bar.update)
         ledger.remember(_CONCEPTS, known)
     return tuple(known)
@@ -221,7 +221,8 @@ def _say_what_is_left(ledger: Ledger, outcome: RunOutcome, out: Path, total: int
         answers = sum(row["calls"] for row in summary["stages"])
         done = summary["samples"].get("done", 0)
         typer.echo(
-            f"interrupted: {answers} answers (${summary['usd']:.4f}) are kept, and {done} of {total} samples are done; "
+            f"interrupted: {answers} answers (${summary['usd']:.4f}) are kept, and {done} of "
+            f"{count_of(total, 'sample')} are done; "
             "the same command continues",
             err=True,
         )
@@ -230,7 +231,7 @@ def _say_what_is_left(ledger: Ledger, outcome: RunOutcome, out: Path, total: int
         typer.echo(outcome.stopped, err=True)
     if outcome.quarantined:
         reasons = f"`earthreason questions status {out} --quarantine` says why"
-        typer.echo(f"{outcome.quarantined} of {total} samples are quarantined: {reasons}", err=True)
+        typer.echo(f"quarantined: {outcome.quarantined} of {count_of(total, 'sample')}; {reasons}", err=True)
     if unread or not outcome.complete:
         raise typer.Exit(LEFT)
 
@@ -244,18 +245,18 @@ async def _advance(
         step = await advance(opened, config, ledger, client, retry)
     states = "; ".join(f"{name} {state}" for name, state in step.running.items()) or "none running"
     typer.echo(
-        f"{step.collected} answers collected, {step.submitted} requests submitted; batches: {states}; "
-        f"{step.outcome.done} of {total} samples done"
+        f"{count_of(step.collected, 'answer')} collected, {count_of(step.submitted, 'request')} submitted; "
+        f"batches: {states}; "
+        f"{step.outcome.done} of {count_of(total, 'sample')} done"
     )
     return step.outcome
 
 
 async def _generate(opened: Source, config: RunConfig, ledger: Ledger, client: ModelClient, total: int) -> RunOutcome:
-    from tqdm import tqdm
 
     from earthreason.questions.pipeline import GenerationRun
 
-    with tqdm(total=total, unit="image", desc="questions") as bar:
+    with progress_bar(total=total, unit="image", desc="questions") as bar:
 
         def show(outcome: RunOutcome) -> None:
             finished = outcome.done + outcome.quarantined
@@ -281,7 +282,9 @@ def _drained(run: GenerationRun) -> Iterator[None]:
             task.cancel()
             return
         run.stop(_INTERRUPTED)
-        typer.echo(f"\n{_INTERRUPTED}: waiting for {run.in_flight} answers; Ctrl-C again stops at once", err=True)
+        typer.echo(
+            f"\n{_INTERRUPTED}: waiting for {count_of(run.in_flight, 'answer')}; Ctrl-C again stops at once", err=True
+        )
 
     # In the background of a script, shells start commands that ignore interrupts; threads and Windows have no handlers.
     handled = signal.getsignal(signal.SIGINT) != signal.SIG_IGN
@@ -315,26 +318,27 @@ def retry(
     ledger = open_run(run, recipe)
     with ledger.locked():
         samples, calls = set_aside_quarantined(ledger)
-    typer.echo(f"{samples} samples, {calls} answers set aside; the next `earthreason questions generate` asks again")
+    typer.echo(
+        f"{count_of(samples, 'sample')}, {count_of(calls, 'answer')} set aside; "
+        "the next `earthreason questions generate` asks again"
+    )
 
 
 def _print_estimate(opened: Source, config: RunConfig, prices: Prices, total: int, json_out: Path | None) -> None:
-    from rich.table import Table
-    from tqdm import tqdm
-
     from earthreason.questions.estimate import estimate
     from earthreason.questions.servers.pricing import describe_unpriced
+    from earthreason.reports.tables import new_table, print_table
 
-    with tqdm(total=total, unit="image", desc="estimating") as bar:
+    with progress_bar(total=total, unit="image", desc="estimating") as bar:
         stages = estimate(opened, config, prices, bar.update)
     if not report_json(json_out, {"prices_as_of": prices.as_of, "stages": [asdict(stage) for stage in stages]}):
         return
-    table = Table("stage", "model", "calls", "input tokens", "output tokens", "US$")
+    table = new_table("stage", "model", numbers=("calls", "input tokens", "output tokens", "US$"))
     for stage in stages:
         money = "no price" if stage.usd is None else f"{stage.usd:.2f}"
         numbers = [f"{value:,}" for value in (stage.calls, stage.input_tokens, stage.output_tokens)]
         table.add_row(stage.stage, stage.model, *numbers, money)
-    stdout().print(table)
+    print_table(table, stdout())
     unpriced = sorted({stage.model for stage in stages if stage.usd is None})
     if unpriced:
         money = f"total: unknown, {'; '.join(map(describe_unpriced, unpriced))}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
 
 import typer
 
 from earthreason.cli import board, cache, compare, data, datasets, demo, evaluate, protocols, questions, submit, synth
-from earthreason.cli.app import QuietOption, VerboseOption, guard, set_verbosity
+from earthreason.cli.app import HELP_OPTIONS, guard, make_app, set_verbosity
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
@@ -28,41 +27,15 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "protocols": protocols.protocols,
 }
 
-app = typer.Typer(
-    name="earthreason",
-    help="Geospatial pixel reasoning: data, judge and reports.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from earthreason import __version__
-
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _common(
-    verbose: VerboseOption = False,
-    quiet: QuietOption = False,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
-    ] = False,
-) -> None:
-    set_verbosity(verbose, quiet)
-
+app = make_app("earthreason", "Geospatial pixel reasoning: data, judge and reports.")
 
 for _name, _command in COMMANDS.items():
     app.command(name=_name)(_command)
 
 app.add_typer(questions.app, name="questions")
 
-evaluate_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-evaluate_app.command(name="earthreason-eval")(evaluate.evaluate)
+evaluate_app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+evaluate_app.command(name="earthreason-eval", context_settings=HELP_OPTIONS)(evaluate.evaluate)
 
 
 def run() -> None:

@@ -8,16 +8,22 @@ from typing import Annotated
 
 import typer
 
+from earthreason.cli.completions import complete_config, complete_split
+
 CORES = os.cpu_count() or 1
 CONFIG_HELP = (
     "Dataset configuration: 'default' is the official release, 'sample' and 'diagnostic' the built-in scenes; others, "
     "such as 'rrsis-d', are read from --data-dir; `earthreason datasets` lists all."
 )
-ConfigOption = Annotated[str | None, typer.Option(help=CONFIG_HELP, show_default="the predictions', else default")]
+ConfigOption = Annotated[
+    str | None,
+    typer.Option(help=CONFIG_HELP, show_default="the predictions', else default", autocompletion=complete_config),
+]
 SplitOption = Annotated[
     str | None,
     typer.Option(
         help="Split: train, validation (or val) or test; slices are allowed.",
+        autocompletion=complete_split,
         show_default="the predictions', else test",
     ),
 ]
@@ -48,7 +54,31 @@ MaxLeftOutOption = Annotated[
         show_default="0.02, or $EARTHREASON_MAX_LEFT_OUT",
     ),
 ]
+LimitOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Score only the first samples of the split, at most so many.",
+        show_default="the predictions', else all",
+    ),
+]
+SampleLimitOption = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Read only the first samples of each split, at most so many.")
+]
+SourceConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        help="Dataset in the folder, such as 'gres'.",
+        show_default="recognised by its files",
+        autocompletion=complete_config,
+    ),
+]
 SourceArgument = Annotated[
     str,
-    typer.Argument(metavar="SRC", help="Folder, file or configuration ('sample'), in any format that `export` writes."),
+    typer.Argument(
+        metavar="SRC",
+        help="Folder, file or configuration ('sample'), in any format that `export` writes.",
+        autocompletion=complete_config,
+    ),
 ]

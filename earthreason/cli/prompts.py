@@ -24,16 +24,15 @@ def list_prompts() -> None:
 
     Example: earthreason questions prompts list
     """
-    from rich.table import Table
-
     from earthreason.questions.prompting.prompts import load_prompts
     from earthreason.questions.prompting.versions import versions
+    from earthreason.reports.tables import new_table, print_table
 
-    table = Table("prompt", "version", "examples", "characters")
+    table = new_table("prompt", "version", numbers=("examples", "characters"))
     for prompt in load_prompts().values():
         size = f"{len(prompt.template):,}"
         table.add_row(prompt.name, prompt.identity, str(len(prompt.messages.examples)), size)
-    stdout().print(table)
+    print_table(table, stdout())
     typer.echo(f"versions: {', '.join(versions())}; `earthreason questions prompts diff` shows what changed")
 
 

@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from earthreason.cli.app import report_json, stdout
+from earthreason.cli.completions import complete_protocol
 from earthreason.cli.options import JsonOption
 
 
 def protocols(
-    name: Annotated[str | None, typer.Argument(help="Protocol to explain.", show_default="all")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Protocol to explain.", show_default="all", autocompletion=complete_protocol)
+    ] = None,
     json_out: JsonOption = None,
 ) -> None:
     """Explain the scoring rules of every published evaluator.

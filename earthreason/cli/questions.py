@@ -9,9 +9,12 @@ import typer
 
 from earthreason.cli import generation, prompts
 from earthreason.cli.app import report_json, stdout
-from earthreason.cli.options import JsonOption, ReportOption, SourceArgument
+from earthreason.cli.data import open_given
+from earthreason.cli.options import JsonOption, ReportOption, SampleLimitOption, SourceArgument, SourceConfigOption
 from earthreason.cli.runs import RecipeOption, RunArgument, open_run, print_summary
 from earthreason.errors import DataNotFoundError, UnknownNameError
+from earthreason.plurals import count_of
+from earthreason.progress import progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,7 +84,7 @@ def export(
         regenerated = Regenerated(open_source(source_of(ledger)), ledger)
         count = sum(export_source(regenerated, form, out).values())
         omitted, gone = regenerated.left_out, regenerated.count - count
-    typer.echo(f"{out}: {count} samples")
+    typer.echo(f"{out}: {count_of(count, 'sample')}")
     if gone:
         typer.echo(f"{gone} finished samples are left out: the source has them no more")
     print_left_out(omitted, stdout())
@@ -102,6 +105,8 @@ def print_left_out(omitted: LeftOut, console: Console) -> None:
 @app.command()
 def validate(
     source: SourceArgument,
+    config: SourceConfigOption = None,
+    limit: SampleLimitOption = None,
     json_out: JsonOption = None,
     report: ReportOption = None,
     fail_on: Annotated[
@@ -119,9 +124,7 @@ def validate(
 
     Example: earthreason questions validate sample --report checks --fail-on names-category
     """
-    from tqdm import tqdm
-
-    from earthreason.data.reader import open_source
+    from earthreason.data.limited import limit_samples
     from earthreason.questions.prompting.languages import parse_language
     from earthreason.questions.validate import check_names
     from earthreason.questions.validate import validate as validate_source
@@ -129,8 +132,9 @@ def validate(
 
     fatal = check_names(fail_on or [])
     spoken = None if language is None else parse_language(language).code
-    opened = open_source(source)
-    with tqdm(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
+    whole = open_given(source, config)
+    opened = whole if limit is None else limit_samples(whole, limit)
+    with progress_bar(total=sum(opened.counts.values()), unit="sample", desc="reading") as bar:
         validation = validate_source(opened, bar.update, spoken)
     if report_json(json_out, validation.to_dict()):
         print_validation(validation, stdout())
@@ -154,7 +158,7 @@ def review_out(
     """
     from earthreason.questions.reviews import write_review
 
-    typer.echo(f"{out}: {write_review(open_run(run, recipe), out)} questions")
+    typer.echo(f"{out}: {count_of(write_review(open_run(run, recipe), out), 'question')}")
 
 
 @app.command("review-in")

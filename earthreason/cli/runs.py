@@ -9,6 +9,7 @@ import typer
 
 from earthreason.cli.app import stdout
 from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError
+from earthreason.plurals import count_of
 
 if TYPE_CHECKING:
     from earthreason.questions.ledger import Ledger
@@ -93,14 +94,15 @@ def describe_language(name: str, code: str) -> str:
 
 def print_summary(ledger: Ledger) -> None:
     """Print samples, calls, tokens and cost of a run."""
-    from rich.table import Table
+    from earthreason.reports.tables import new_table, print_table
 
     summary = ledger.summary()
-    table = Table("stage", "model", "prompt", "calls", "quarantined", "input tokens", "output tokens", "US$")
+    figures = ("calls", "quarantined", "input tokens", "output tokens", "US$")
+    table = new_table("stage", "model", "prompt", numbers=figures)
     for row in summary["stages"]:
         numbers = [f"{row[name]:,}" for name in ("calls", "quarantined", "input_tokens", "output_tokens")]
         table.add_row(row["stage"], row["model"], row["prompt"], *numbers, f"{row['usd']:.4f}")
-    stdout().print(table)
+    print_table(table, stdout())
     samples = ", ".join(f"{status} {count}" for status, count in summary["samples"].items()) or "no sample finished"
     identical = f", {summary['identical']} of them identical to others" if summary["identical"] else ""
     others = ", ".join(name for name in ledger.recipes() if name != ledger.recipe)
@@ -112,5 +114,6 @@ def print_summary(ledger: Ledger) -> None:
     lost = summary["perhaps_paid"]
     if lost["requests"]:
         typer.echo(
-            f"{lost['requests']} requests in flight, interrupted or timed out, perhaps paid: at most ${lost['usd']:.4f}"
+            f"{count_of(lost['requests'], 'request')} in flight, interrupted or timed out, "
+            f"perhaps paid: at most ${lost['usd']:.4f}"
         )

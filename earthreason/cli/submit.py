@@ -11,10 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from earthreason.cli.app import report_json, stderr, stdout
+from earthreason.cli.app import report_json, status, stderr, stdout
 from earthreason.cli.options import ConfigOption, JsonOption, PredictionsPath, SplitOption
 from earthreason.cli.truth import chosen_split
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
+from earthreason.progress import are_shown
 
 TOKEN_VARIABLE = "EARTHREASON_TOKEN"
 SERVER_VARIABLE = "EARTHREASON_SERVER"
@@ -79,6 +81,7 @@ def submit(
     """
     from earthreason.board_client import BoardClient, check_predictions, check_token, packed
     from earthreason.data.schema import short_split
+    from earthreason.predictions.folder import without_folder
     from earthreason.predictions.reader import open_predictions
 
     words = _read_card(card)
@@ -86,10 +89,10 @@ def submit(
     config, split = chosen_split(opened.info, config, split)
     key = f"{config}/{short_split(split)}"
     client = BoardClient(server)
-    with stderr().status(f"checking against the samples of {key}"):
+    with status(f"checking against the samples of {key}"):
         main_protocol = client.main_protocol(key)
         answered = check_predictions(opened, client.references(key), main_protocol)
-    typer.echo(f"{answered} questions answered; the file has no faults", err=True)
+    typer.echo(f"{count_of(answered, 'question')} answered; the file has no faults", err=True)
     if check:
         return
     metadata = {
@@ -106,7 +109,7 @@ def submit(
     }
     token, asked = _token(client.server)
     client.token = check_token(token)
-    with packed(predictions) as file:
+    with without_folder(predictions, opened.info) as given, packed(given) as file:
         submission = client.announce(key, file, metadata, words)
         if asked:
             _remember(client.server, client.token)
@@ -116,7 +119,7 @@ def submit(
             )
         else:
             _upload(client, submission["id"], file)
-    with stderr().status("waiting for the score"):
+    with status("waiting for the score"):
         submission = client.follow(submission["id"], timeout)
     if submission["state"] == "failed":
         raise EarthReasonError(f"scoring failed: {submission['error']}")
@@ -130,7 +133,7 @@ def _upload(client: Any, submission_id: str, file: Path) -> None:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = (TextColumn("uploading"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=stderr()) as bars:
+    with Progress(*columns, console=stderr(), disable=not are_shown()) as bars:
         bar = bars.add_task("uploading", total=file.stat().st_size)
         client.upload(submission_id, file, lambda sent: bars.update(bar, completed=sent))
 
@@ -179,17 +182,16 @@ def _keyring() -> Any:
 
 
 def _print_row(submission: dict[str, Any], main_protocol: str) -> None:
-    from rich import box
-    from rich.table import Table
 
     from earthreason.metrics.formats import format_interval, format_score
     from earthreason.metrics.protocols import NATIVE
     from earthreason.metrics.scores import N_ACC, OVERLAP
     from earthreason.metrics.statistics import Interval
+    from earthreason.reports.tables import new_table, print_table
 
     columns = (*OVERLAP, N_ACC.name)
     title = f"{submission['metadata']['model']} on {submission['split']}, %"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    table = new_table(title=title)
     table.add_column("protocol", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
@@ -201,7 +203,7 @@ def _print_row(submission: dict[str, Any], main_protocol: str) -> None:
             interval = None if None in ends or not ends else Interval(*ends)
             cells.append(f"{format_score(value)}\n{format_interval(interval)}".rstrip())
         table.add_row(name, *cells)
-    stdout().print(table)
+    print_table(table, stdout())
     visibility = submission["visibility"]
     if visibility == "private":
         visibility = "private; publish it under My submissions, or with --publish"

@@ -8,8 +8,11 @@ from typing import Annotated
 
 import typer
 
+from earthreason.cli.app import command_line
 from earthreason.cli.options import CORES, OutFolder, ProcessesOption
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
+from earthreason.progress import progress_bar
 
 _SCENES = 5000
 
@@ -44,8 +47,6 @@ def synth(
 
     Example: earthreason synth --out scenes --train 20000 --val 400 --size 256
     """
-    from tqdm import tqdm
-
     from earthreason.synthetic.generate import EMPTY_SHARE
     from earthreason.synthetic.release import write_release
 
@@ -53,7 +54,7 @@ def synth(
     shape, counts = _parse_size(size), _counts(n, {"train": train, "val": val, "test": test})
     total = sum(counts.values())
     began = time.perf_counter()
-    with tqdm(total=total, unit="scene", desc=str(out), delay=0.2) as bar:  # a refusal shows no bar
+    with progress_bar(total=total, unit="scene", desc=str(out), delay=0.2) as bar:  # a refusal shows no bar
         written = write_release(
             out,
             counts,
@@ -67,8 +68,11 @@ def synth(
     seconds = time.perf_counter() - began
     splits = ", ".join(f"{split} {count}" for split, count in written.scenes.items())
     empty, speed = sum(written.empty.values()), total / seconds
-    typer.echo(f"{total} scenes in {out}: {splits}; {empty} empty targets; {speed:.1f} per second")
-    typer.echo(f'load them: load_dataset("earthreason", data_dir="{out}")')
+    scenes, nothing = count_of(total, "scene"), count_of(empty, "empty target")
+    typer.echo(f"{scenes} in {out}: {splits}; {nothing}; {speed:.1f} per second")
+    code = f'import earthreason, datasets; datasets.load_dataset("earthreason", data_dir={str(out)!r})'
+    typer.echo(f"load them in Python: {code}")
+    typer.echo(f"next: {command_line('earthreason', 'verify', out)}")
 
 
 def _counts(n: int | None, asked: dict[str, int | None]) -> dict[str, int]:

@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from earthreason.data.omissions import Tolerance
     from earthreason.metrics.references import References
+    from earthreason.predictions.reader import PredictionsFile
     from earthreason.reports.evaluation import SceneLoader
 
 GroundTruthOption = Annotated[
@@ -25,25 +26,49 @@ def chosen_split(info: dict[str, Any], config: str | None, split: str | None) ->
     return config or str(info.get("config") or "default"), split or str(info.get("split") or "test")
 
 
+def chosen_limit(info: dict[str, Any], limit: int | None) -> int | None:
+    """Return the number of samples to score: the option given, else that of the predictions' `info`, else all."""
+    stated = info.get("limit")
+    return stated if limit is None and isinstance(stated, int) and stated > 0 else limit
+
+
+def chosen_folder(opened: PredictionsFile, config: str | None, data_dir: Path | None) -> Path | None:
+    """Return the data folder: the option given, else that of the predictions, if they are of this configuration.
+
+    Raises:
+        DataNotFoundError: the folder that the predictions remember is not there.
+    """
+    from earthreason.predictions.folder import find_folder
+
+    if data_dir is not None or config not in (None, opened.info.get("config") or "default"):
+        return data_dir
+    return find_folder(opened.info, opened.path)
+
+
 def load_truth(
-    info: dict[str, Any],
+    opened: PredictionsFile,
     ground_truth: Path | None,
     config: str | None,
     split: str | None,
     data_dir: Path | None,
     tolerance: Tolerance | None = None,
+    limit: int | None = None,
 ) -> References:
     """Load the ground truth that the options select; the predictions' `info` replaces options that are not given."""
     from earthreason.metrics.references import read_references
     from earthreason.metrics.truth import load_references
 
     if ground_truth is not None:
-        return read_references(ground_truth)
-    return load_references(*chosen_split(info, config, split), data_dir, tolerance)
+        references = read_references(ground_truth)
+    else:
+        folder = chosen_folder(opened, config, data_dir)
+        references = load_references(*chosen_split(opened.info, config, split), folder, tolerance)
+    first = chosen_limit(opened.info, limit)
+    return references if first is None else references.limited(first)
 
 
 def scene_loader(
-    info: dict[str, Any], ground_truth: Path | None, config: str | None, split: str | None, data_dir: Path | None
+    opened: PredictionsFile, ground_truth: Path | None, config: str | None, split: str | None, data_dir: Path | None
 ) -> SceneLoader:
     """Return a loader of images and questions for the split of `load_truth`; a ground-truth file has neither."""
     from earthreason.data.load import load_dataset
@@ -51,7 +76,8 @@ def scene_loader(
 
     if ground_truth is not None:
         return lambda sample_id: None
-    config, split = chosen_split(info, config, split)
+    data_dir = chosen_folder(opened, config, data_dir)
+    config, split = chosen_split(opened.info, config, split)
     # Loading the ground truth has decided whether too much is left out.
     dataset = load_dataset("earthreason", config, split=split, data_dir=data_dir, max_left_out=1.0)
     number = {sample_id: n for n, sample_id in enumerate(dataset["sample_id"])}

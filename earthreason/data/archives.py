@@ -26,6 +26,7 @@ from earthreason.data.layout import Tree, part_named, read_tree, split_named
 from earthreason.data.texts import likely_encoding
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import atomic_path, is_system_name
+from earthreason.progress import progress_bar
 
 MAX_TOTAL_BYTES = 64 << 30
 MAX_RATIO = 200
@@ -120,11 +121,8 @@ def extract_archives(folder: Path, target: Path | None = None) -> Path:
 
 def unpack(archives: Iterable[Archive], target: Path) -> None:
     """Unpack archives into `target`, which appears when it is complete; raises as `extract_archives`."""
-    from tqdm import tqdm
-
     try:
-        # `disable=None` shows the bar on terminals only.
-        with atomic_path(target) as temporary, tqdm(unit="file", desc="unpacking", disable=None) as bar:
+        with atomic_path(target) as temporary, progress_bar(unit="file", desc="unpacking") as bar:
             temporary.mkdir()
             for archive in archives:
                 _write_all(archive, temporary, bar.update)

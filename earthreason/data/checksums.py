@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from earthreason.errors import DataNotFoundError
+from earthreason.progress import progress_bar
 
 RECORD = "download.json"
 
@@ -32,10 +33,8 @@ class HubFile:
 
 def find_faults(folder: Path, files: Mapping[str, HubFile]) -> dict[str, str]:
     """Return what is wrong with files below `folder`, by name: absent, another size, or another content."""
-    from tqdm import tqdm
-
     faults = {}
-    with tqdm(total=sum(file.size for file in files.values()), unit="B", unit_scale=True, disable=None) as bar:
+    with progress_bar(total=sum(file.size for file in files.values()), unit="B", unit_scale=True) as bar:
         bar.set_description("comparing checksums")
         for name, file in files.items():
             if fault := _fault(folder / name, file):

@@ -29,6 +29,7 @@ from earthreason.data.sources.base import FROM_DISK, SampleSource, omissions_of
 from earthreason.data.sources.release import HUB_ID, Release
 from earthreason.errors import DataNotFoundError, UnknownNameError
 from earthreason.files import fingerprint_files, remove_unfinished
+from earthreason.progress import progress_bar
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -70,7 +71,6 @@ def _prepare_once(
     if folder.is_dir() and not options.prepares_again:
         return folder
     from filelock import FileLock
-    from tqdm import tqdm
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / "lock"):
@@ -80,8 +80,7 @@ def _prepare_once(
             _log.info("preparing %r, once, into %s", config, folder)
             remove_unfinished(folder)
             splits, counts, omissions = records()
-            # `disable=None` shows the bar on terminals only.
-            with tqdm(total=sum(counts.values()), unit="sample", desc=f"preparing {config}", disable=None) as bar:
+            with progress_bar(total=sum(counts.values()), unit="sample", desc=f"preparing {config}") as bar:
                 write_prepared(
                     folder,
                     config,

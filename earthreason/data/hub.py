@@ -16,6 +16,7 @@ from earthreason.data.checksums import HubFile, find_faults
 from earthreason.data.hub_errors import explain, is_broken_transfer, may_use_cache
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import remove_unfinished, write_json, write_text
+from earthreason.progress import without_spinner
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ def list_files(repository: str, commit: str, token: str | bool | None = None) ->
     }
 
 
+@without_spinner()
 def download_files(
     repository: str,
     commit: str,

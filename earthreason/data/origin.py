@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from earthreason.data.about import ABOUT, OFFICIAL, OWN_DATA, SYNTHETIC, About, read_about
@@ -12,6 +13,8 @@ from earthreason.data.sources.release import HUB_ID, PUBLISHED, Release
 from earthreason.errors import DataFormatError
 
 _SYNTHETIC_STEM = re.compile(r"synthetic_s\d+_(train|val|test)_\d{6}")
+_NEAR = 0.05
+"""Share by which the numbers of samples of an incomplete release may differ from the published ones."""
 SYNTHETIC_RELEASE = SYNTHETIC.stated(title="EarthReason synthetic scenes")
 
 
@@ -67,3 +70,17 @@ def _comes_from_hub(folder: Path) -> bool:
         return True
     downloaded = recorded_folder(folder)
     return downloaded is not None and read_record(downloaded)["repository"] == HUB_ID
+
+
+def is_official(counts: Mapping[str, int], about: About | None) -> bool:
+    """Tell whether a set is the official release, so that its published numbers say something about it.
+
+    It is if its origin says so; else if its numbers of samples are near the published ones, as when files are missing.
+
+    Args:
+        counts: number of samples by split.
+        about: title, licence and origin of the set; None if unknown.
+    """
+    if about is not None and about.title == OFFICIAL.title:
+        return True
+    return all(abs(counts.get(split, 0) - count) <= _NEAR * count for split, count in PUBLISHED.items())

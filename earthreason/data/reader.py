@@ -92,3 +92,20 @@ def find_records(source: Source, sample_ids: list[str]) -> dict[str, tuple[str, 
     absent = next(sample_id for sample_id in sample_ids if sample_id not in records)
     nearest = get_close_matches(absent, known, n=1)
     raise SampleNotFoundError(f"there is no sample {absent!r}" + (f"; nearest: {nearest[0]!r}" if nearest else ""))
+
+
+def choose_record(source: Source) -> tuple[str, Record]:
+    """Choose the first sample that has a target, of the test split if there is one; return its split and record.
+
+    Raises:
+        SampleNotFoundError: the source has no sample.
+    """
+    first = None
+    for split in reversed(in_order(source.counts)):
+        for record in source.read(split):
+            if not record.is_empty:
+                return split, record
+            first = first or (split, record)
+    if first is None:
+        raise SampleNotFoundError(f"{source.name}: there is no sample to show")
+    return first

@@ -36,6 +36,7 @@ class Statistics:
         bigrams: counts of word pairs in all questions, in lower case.
         categories: numbers of samples by category, where known.
         redundancy: share of patches that resemble a neighbour, by image; see `patch_redundancy`.
+        is_official: whether these are samples of the official release, of which the paper states mean lengths.
     """
 
     samples: Counter[str] = field(default_factory=Counter)
@@ -48,6 +49,7 @@ class Statistics:
     bigrams: Counter[tuple[str, str]] = field(default_factory=Counter)
     categories: Counter[str] = field(default_factory=Counter)
     redundancy: list[float] = field(default_factory=list)
+    is_official: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return a summary as JSON values."""
@@ -57,12 +59,15 @@ class Statistics:
             "target_share": summary(self.target_shares),
             "longer_side": summary(self.sides),
             "ground_resolution": summary(self.resolutions),
-            "question_words": {**summary(self.question_words), "paper_mean": PAPER_QUESTION_WORDS},
-            "answer_words": {**summary(self.answer_words), "paper_mean": PAPER_ANSWER_WORDS},
+            "question_words": {**summary(self.question_words), **self._paper(PAPER_QUESTION_WORDS)},
+            "answer_words": {**summary(self.answer_words), **self._paper(PAPER_ANSWER_WORDS)},
             "patch_redundancy": summary(self.redundancy),
             "categories": dict(self.categories.most_common()),
             "bigrams": [[" ".join(pair), count] for pair, count in self.bigrams.most_common(20)],
         }
+
+    def _paper(self, mean: float) -> dict[str, float]:
+        return {"paper_mean": mean} if self.is_official else {}
 
 
 def summary(values: Iterable[float]) -> dict[str, float | int | None]:

@@ -167,6 +167,20 @@ class References(Mapping[str, Reference]):
                     first_stems.setdefault(sample_id.split(".")[0], []).append(sample_id)
         return stems, first_stems
 
+    def limited(self, count: int) -> References:
+        """Return the first samples, at most `count`; predictions for the others are ignored."""
+        if count >= len(self):
+            return self
+        names = list(self._by_id)
+        return References(
+            (self._by_id[name] for name in names[:count]),
+            f"{self.source}, first {count}",
+            config=self.config,
+            split=self.split,
+            revision=self.revision,
+            left_out={*self.left_out, *names[count:], *(_SPLIT_PREFIX.sub("", name) for name in names[count:])},
+        )
+
     def fingerprint(self) -> str:
         """Return the SHA-256 of ids and masks in hexadecimal; it does not depend on the order or the source."""
         digest = hashlib.sha256()

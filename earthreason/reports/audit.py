@@ -7,11 +7,12 @@ from pathlib import Path
 
 from PIL import Image
 from rich.console import Console
-from rich.table import Table
 
 from earthreason.data.audit.verify import Audit
 from earthreason.files import atomic_path
+from earthreason.plurals import count_of
 from earthreason.reports.page import write_page
+from earthreason.reports.tables import new_table, print_table
 
 SHOWN = 10
 _UNFOLDED = 50
@@ -21,15 +22,17 @@ _SIDE = 240
 
 def print_audit(result: Audit, console: Console) -> None:
     """Print counts beside the published ones, and findings by rule with the first of each."""
-    table = Table("split", "samples", "published", "empty targets", title=None)
+    headings = ("samples", *(("published",) if result.published else ()), "empty targets")
+    table = new_table("split", numbers=headings)
     for split, count in result.counts.items():
-        table.add_row(split, str(count), _published(result, split), str(result.empty[split]))
+        published = (_published(result, split),) if result.published else ()
+        table.add_row(split, str(count), *published, str(result.empty[split]))
     empty = str(sum(result.empty.values()))
     if result.published_empty is not None:
         empty += f" (published: {result.published_empty})"
-    total = str(sum(result.published.values())) if result.published else "unknown"
-    table.add_row("all", str(sum(result.counts.values())), total, empty)
-    console.print(table)
+    total = (str(sum(result.published.values())),) if result.published else ()
+    table.add_row("all", str(sum(result.counts.values())), *total, empty)
+    print_table(table, console)
     by_rule = Counter((finding.rule, finding.severity) for finding in result.findings)
     for (rule, severity), count in by_rule.items():
         console.print(f"{severity}: {count} x {rule}", soft_wrap=True)
@@ -38,10 +41,11 @@ def print_audit(result: Audit, console: Console) -> None:
         if count > SHOWN:
             console.print(f"  ... and {count - SHOWN} more (--json or --report lists all)")
     warnings = len(result.findings) - result.errors
-    what = "files" if result.pictures else "samples"
-    console.print(f"{result.files} {what}, {result.errors} errors, {warnings} warnings")
+    what = "file" if result.pictures else "sample"
+    counted = (count_of(result.files, what), count_of(result.errors, "error"), count_of(warnings, "warning"))
+    console.print(", ".join(counted))
     if result.left_out:
-        console.print(f"loading leaves out {len(result.left_out)} of {sum(result.counts.values())} samples")
+        console.print(f"loading leaves out {len(result.left_out)} of {count_of(sum(result.counts.values()), 'sample')}")
 
 
 def write_audit(folder: Path, result: Audit) -> Path:

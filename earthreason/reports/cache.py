@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from earthreason.data.copies import Copy
+from earthreason.plurals import count_of
+from earthreason.reports.tables import new_table, print_table
 
 
 def megabytes(size: int) -> str:
@@ -19,11 +20,11 @@ def megabytes(size: int) -> str:
 def print_copies(copies: Sequence[Copy], root: Path, console: Console) -> None:
     """Print one row per copy, and the total."""
     if copies:
-        table = Table("config", "made from", "made", "size", "state")
+        table = new_table("config", "made from", "made", "state", numbers=("size",))
         for copy in copies:
-            table.add_row(copy.config, copy.origin, copy.made[:16], megabytes(copy.size), copy.state)
-        console.print(table)
-    count = "1 copy" if len(copies) == 1 else f"{len(copies)} copies"
+            table.add_row(copy.config, copy.origin, copy.made[:16], copy.state, megabytes(copy.size))
+        print_table(table, console)
+    count = count_of(len(copies), "copy")
     size = megabytes(sum(copy.size for copy in copies))
     console.print(f"{count}, {size} in {root}", soft_wrap=True, markup=False)
     if any(copy.state in ("outdated", "unfinished") for copy in copies):

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from earthreason.data.stats import PAPER_ANSWER_WORDS, PAPER_QUESTION_WORDS, Statistics, summary
 from earthreason.files import atomic_path, write_json
 from earthreason.reports.page import write_page
 from earthreason.reports.svg import embed_svg, save_figure
+from earthreason.reports.tables import new_table, print_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +35,7 @@ class Measure:
         unit: unit of the numbers.
         n: number of values.
         numbers: mean, median, minimum and maximum; a dash where there are no values.
-        paper: mean that the paper states; empty if it states none.
+        paper: mean that the paper states of the official release; empty if it states none, or for another set.
     """
 
     name: str
@@ -60,7 +59,15 @@ def list_measures(statistics: Statistics) -> list[Measure]:
     for name, unit, values, scale, paper in found:
         numbers = summary(scale * value for value in values)
         shown = ["–" if numbers[column] is None else f"{numbers[column]:.4g}" for column in _COLUMNS]
-        measures.append(Measure(name, unit, f"{numbers['n']:,}", shown, "" if paper is None else f"{paper:g}"))
+        measures.append(
+            Measure(
+                name,
+                unit,
+                f"{numbers['n']:,}",
+                shown,
+                "" if paper is None or not statistics.is_official else f"{paper:g}",
+            )
+        )
     return measures
 
 
@@ -70,13 +77,12 @@ def print_statistics(statistics: Statistics, console: Console) -> None:
         f"{split} {count} ({statistics.empty[split]} empty)" for split, count in statistics.samples.items()
     )
     console.print(splits, soft_wrap=True)
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("measure")
-    for heading in ("n", *_COLUMNS, "paper's mean"):
-        table.add_column(heading, justify="right")
+    official = statistics.is_official
+    table = new_table("measure", numbers=("n", *_COLUMNS, *(("paper's mean",) if official else ())))
     for measure in list_measures(statistics):
-        table.add_row(f"{measure.name}, {measure.unit}", measure.n, *measure.numbers, measure.paper)
-    console.print(table)
+        paper = (measure.paper,) if official else ()
+        table.add_row(f"{measure.name}, {measure.unit}", measure.n, *measure.numbers, *paper)
+    print_table(table, console)
 
 
 def draw_figures(statistics: Statistics, folder: Path, title: str = "Statistics") -> Path:
@@ -107,6 +113,7 @@ def draw_figures(statistics: Statistics, folder: Path, title: str = "Statistics"
             empty=statistics.empty,
             measures=list_measures(statistics),
             columns=_COLUMNS,
+            official=statistics.is_official,
             figures=figures,
         )
     return folder / "index.html"
@@ -173,7 +180,8 @@ def _lengths(axis: Axes, statistics: Statistics) -> None:
         if values:
             label = f"{name}, mean {np.mean(values):.1f}"
             axis.hist(values, bins=range(0, max(values) + 2), color=colour, alpha=0.6, label=label)
-        axis.axvline(paper, color=colour, linestyle="--", linewidth=1, label=f"paper's mean {paper:g}")
+        if statistics.is_official:
+            axis.axvline(paper, color=colour, linestyle="--", linewidth=1, label=f"paper's mean {paper:g}")
     axis.legend(frameon=False, fontsize=8)
     axis.set(xlabel="words", ylabel="texts")
 

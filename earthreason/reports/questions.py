@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
+from earthreason.plurals import count_of
 from earthreason.questions.checks import CHECKS, SET_CHECKS
 from earthreason.questions.measures import Shares
 from earthreason.questions.validate import QuestionValidation
 from earthreason.reports.page import write_page
 from earthreason.reports.question_figures import draw_measures
+from earthreason.reports.tables import new_table, print_table
 
 SHOWN = 50
 
@@ -19,11 +20,12 @@ SHOWN = 50
 def print_validation(validation: QuestionValidation, console: Console, examples: int = 2) -> None:
     """Print a row for every check, its first findings, and the measures of the set."""
     rules = all_rules()
-    console.print(f"{validation.samples} samples, {validation.questions} questions, {validation.answers} answers")
-    table = Table("check", "found", "rule")
+    texts = count_of(validation.questions, "question"), count_of(validation.answers, "answer")
+    console.print(f"{count_of(validation.samples, 'sample')}, {', '.join(texts)}")
+    table = new_table("check", "rule", numbers=("found",))
     for name, findings in validation.by_check().items():
-        table.add_row(name, str(len(findings)), rules[name])
-    console.print(table)
+        table.add_row(name, rules[name], str(len(findings)))
+    print_table(table, console)
     for name, findings in validation.by_check().items():
         for finding in findings[:examples]:
             console.print(

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from earthreason.metrics.breakdowns import Stratum
 from earthreason.metrics.compare import TIE, Comparison
@@ -15,13 +13,15 @@ from earthreason.metrics.formats import format_interval, format_score
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import OVERLAP, PRESENCE, get_metric
 from earthreason.metrics.statistics import FEW_IMAGES
+from earthreason.plurals import count_of
 from earthreason.reports.rules import describe_rules
+from earthreason.reports.tables import new_table, print_table
 
 
 def print_results(results: Sequence[Result], console: Console) -> None:
     """Print one column per protocol, with intervals for the first, and the number of questions and images."""
     first = results[0]
-    table = Table(box=box.SIMPLE_HEAD, title=f"{first.source} against {first.truth}", title_justify="left")
+    table = new_table(title=f"{first.source} against {first.truth}")
     table.add_column("score, %")
     table.add_column(f"{first.protocol.name}\n{first.protocol.grid.name}", justify="right")
     intervals = bool(first.intervals or first.no_interval)
@@ -33,7 +33,7 @@ def print_results(results: Sequence[Result], console: Console) -> None:
         interval = [first.describe_interval(name)] if intervals else []
         others = (format_score(result.scores.get(name)) for result in results[1:])
         table.add_row(get_metric(name).title, format_score(first.scores[name]), *interval, *others)
-    console.print(table)
+    print_table(table, console)
     console.print(describe_size(first))
 
 
@@ -43,7 +43,7 @@ def print_strata(title: str, strata: Sequence[Stratum], protocol: str, console: 
         console.print(f"by {title}: all questions are in one group")
         return
     names = list(strata[0].scores)
-    table = Table(box=box.SIMPLE_HEAD, title=f"by {title}, %, protocol {protocol}", title_justify="left")
+    table = new_table(title=f"by {title}, %, protocol {protocol}")
     table.add_column(title)
     for heading in ("n", *names):
         table.add_column(heading, justify="right")
@@ -53,24 +53,20 @@ def print_strata(title: str, strata: Sequence[Stratum], protocol: str, console: 
             interval = format_interval(stratum.intervals.get(name))
             cells.append(format_score(stratum.scores[name]) + (f"\n{interval}" if interval else ""))
         table.add_row(stratum.group, str(stratum.n), *cells)
-    console.print(table)
+    print_table(table, console)
 
 
 def describe_size(result: Result) -> str:
     """Describe the number of questions, images, questions without a target and scored targets in a line."""
-    size = f"{_count(result.questions, 'question')} about {_count(result.images, 'image')}"
-    parts = [size, f"{_count(result.empty_targets, 'question')} without a target"]
+    size = f"{count_of(result.questions, 'question')} about {count_of(result.images, 'image')}"
+    parts = [size, f"{count_of(result.empty_targets, 'question')} without a target"]
     if result.protocol.unit == "mask":
-        parts.append(f"{_count(len(result.counts), 'target')} scored one by one")
+        parts.append(f"{count_of(len(result.counts), 'target')} scored one by one")
     if result.missing:
-        parts.append(f"{_count(result.missing, 'question')} unanswered and scored as empty")
+        parts.append(f"{count_of(result.missing, 'question')} unanswered and scored as empty")
     if result.failed:
-        parts.append(f"{_count(result.failed, 'answer')} unreadable and scored as wrong")
+        parts.append(f"{count_of(result.failed, 'answer')} unreadable and scored as wrong")
     return ", ".join(parts)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def describe_threshold(info: Mapping[str, Any]) -> str | None:
@@ -84,7 +80,7 @@ def describe_threshold(info: Mapping[str, Any]) -> str | None:
 def print_protocols(results: Sequence[Result | NotScored], console: Console) -> None:
     """Print one row per protocol, and the rules in which they differ."""
     scored = [result for result in results if isinstance(result, Result)]
-    table = Table(box=box.SIMPLE_HEAD, title=f"{scored[0].source} against {scored[0].truth}, %", title_justify="left")
+    table = new_table(title=f"{scored[0].source} against {scored[0].truth}, %")
     for heading in ("protocol", "grid", "asks"):
         table.add_column(heading, no_wrap=True)
     for heading in ("n", *OVERLAP):
@@ -95,7 +91,7 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
         if isinstance(result, Result):
             values = [str(result.questions), *(format_score(result.scores.get(name)) for name in OVERLAP)]
         table.add_row(protocol.name, protocol.grid.name, protocol.questions, *values)
-    console.print(table)
+    print_table(table, console)
     for result in results:
         if isinstance(result, NotScored):
             console.print(f"{result.protocol.name}: {result.reason}", soft_wrap=True)
@@ -114,7 +110,7 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown
     for comparison in comparisons:
         first, second = comparison.first, comparison.second
         title = f"A = {first.source}\nB = {second.source}\nprotocol {first.protocol.name}, %"
-        table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+        table = new_table(title=title)
         table.add_column("score")
         for heading in ("A", "B", "B − A", "95 % interval", "p"):
             table.add_column(heading, justify="right")
@@ -129,7 +125,7 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown
                 f"{100 * ends.low:+.2f} to {100 * ends.high:+.2f}" if ends else FEW_IMAGES,
                 p,
             )
-        console.print(table)
+        print_table(table, console)
         console.print(
             f"B against A by IoU: {comparison.wins} wins, {comparison.ties} ties, {comparison.losses} losses of "
             f"{first.questions} questions"

@@ -117,7 +117,7 @@ def test_the_command_assigns_shows_and_takes_back(workspace):
     assert "no task is assigned" in run(workspace.root).output
     told = run(workspace.root, "--to", "ana", "--to", "ben", "--due", "2026-12-15", "--per-image", "3").output
     assert "assigned: 8 tasks" in told
-    assert "not enough people: 4 tasks have fewer than 3" in told
+    assert "not enough people: fewer than 3 for 4 tasks" in told
     shown = run(workspace.root).output
     assert "ana" in shown
     assert "2026-12-15" in shown

@@ -69,7 +69,7 @@ def test_import_agreement_adjudicate_export(tmp_path):
     assert "2 images drawn by several people, 2 pairs: IoU 0.500" in told.stdout
     assert (tmp_path / "page" / "index.html").is_file()
     told = run("adjudicate", work)
-    assert "1 images settled, 1 waiting for another person" in told.stdout
+    assert "1 image settled, 1 waiting for another person" in told.stdout
     assert "masks start" in told.stdout
     told = run("adjudicate", work, "--adjudicator", "nobody")
     assert (told.returncode, "unknown --adjudicator 'nobody' (known: " in told.stderr) == (2, True)
@@ -198,7 +198,7 @@ def test_start_runs_until_it_is_stopped_and_collects(label_studio, label_studio_
     try:
         assert server.stdout is not None
         lines = [server.stdout.readline() for _ in range(3)]
-        number = int(re.match(rf"project: http://127.0.0.1:{port}/projects/(\d+)/data \(1 tasks added\)", lines[0])[1])
+        number = int(re.match(rf"project: http://127.0.0.1:{port}/projects/(\d+)/data \(1 task added\)", lines[0])[1])
         assert "/user/signup/?token=" in lines[1]
         login = json.loads((work / "label-studio" / "login.json").read_text())
         assert login["password"] in lines[2]

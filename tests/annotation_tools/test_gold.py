@@ -63,7 +63,7 @@ def test_tasks_adjudicated_before_they_became_gold_are_not_exported_either(teste
 
 def test_adjudicate_leaves_gold_tasks_alone_and_says_so(tested):
     said = CliRunner().invoke(app, ["adjudicate", str(tested.root)]).stdout
-    assert "1 images settled, 0 waiting for another person, 1 tasks not drawn" in said.replace("\n", " ")
+    assert "1 image settled, 0 waiting for another person, 1 task not drawn" in said.replace("\n", " ")
     assert "gold tasks, which are not merged: 2" in said
     assert list(tested.consensus()) == ["c"]
 

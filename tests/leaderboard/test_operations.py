@@ -219,7 +219,7 @@ def test_public_rows_are_exported_as_a_sound_repository(command, hand, reference
     assert "2 rows" in command("export", "--out", str(tmp_path / "results")).stdout.replace("\n", " ")  # once more
     hand.set(ids[0], "withdrawn")
     again = command("export", "--out", str(tmp_path / "results"))
-    assert "1 rows" in again.stdout.replace("\n", " ")
+    assert "1 row" in again.stdout.replace("\n", " ")
     gone = next((tmp_path / "results").glob("*/toy-open-*"))
     assert again.stderr.replace("\n", "") == (
         f"{gone}: not a public row of this server, or no longer; remove it unless it came another way"

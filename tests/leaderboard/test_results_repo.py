@@ -337,7 +337,7 @@ def test_a_file_is_scored_again_on_the_split_of_its_row(tmp_path):
     made = CliRunner().invoke(app, [*words, "--training", "trained", "--config", "sample", "--split", "test"])
     assert made.exit_code == 0, made.output
     checked = CliRunner().invoke(app, ["validate", str(tmp_path / "r"), "--predictions", str(tmp_path / "p.json")])
-    assert (checked.exit_code, checked.stdout) == (0, "1 rows, no faults\n")
+    assert (checked.exit_code, checked.stdout) == (0, "1 row, no faults\n")
     edit(tmp_path / "r", "result.json", better)
     checked = CliRunner().invoke(app, ["validate", str(tmp_path / "r"), "--predictions", str(tmp_path / "p.json")])
     assert checked.exit_code == 1

@@ -301,7 +301,7 @@ def test_exit_codes_and_status_say_what_is_left(server, tmp_path):
     server.script = ["always junk"] * 2
     left = invoke(app, run_command(server, out, "--limit", "3", "--concurrency", "1"))
     assert left.exit_code == 3
-    assert "1 of 3 samples are quarantined" in left.output
+    assert "quarantined: 1 of 3 samples" in left.output
     listed = invoke(app, ["questions", "status", str(out), "--quarantine"])
     assert listed.exit_code == 0
     assert "propose: the answer does not have the requested form" in listed.output

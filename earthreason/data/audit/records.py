@@ -55,7 +55,8 @@ def audit_source(source: Source, root: Path, progress: Callable[[int], object] =
     labels = {split: table.readable("labels", split) for split in splits}
     empty = {split: sum(label.values["area"] == 0 for label in labels[split]) for split in splits}
     counts = {split: source.counts[split] for split in splits}
-    published = known.splits if known is not None else None
+    # A folder in the layout of the release need not be the release.
+    published = known.splits if known is not None and known.config is not None else None
     return Audit(root, counts, empty, findings, sum(counts.values()), published or {})
 
 

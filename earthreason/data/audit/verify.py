@@ -13,13 +13,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from earthreason.data.about import About
 from earthreason.data.audit.facts import Facts, Job, look_at
 from earthreason.data.audit.rules import RULES, Finding, Table, name_of
 from earthreason.data.layout import Layout
 from earthreason.data.locate import find_layout
+from earthreason.data.origin import about_of_source, is_official
 from earthreason.data.pairing import group_by_stem
 from earthreason.data.schema import SPLITS
-from earthreason.data.sources.release import PUBLISHED, PUBLISHED_EMPTY
+from earthreason.data.sources.release import PUBLISHED, PUBLISHED_EMPTY, Release
+from earthreason.errors import EarthReasonError
 from earthreason.files import end_last_line, file_stamp
 from earthreason.processes import process_pool, run_in_order
 
@@ -110,7 +113,17 @@ def audit(
         for part in ("images", "labels"):
             for fact in table.of(part, split):
                 pictures.setdefault(name_of(fact), {}).setdefault(part, Path(fact.path))
-    return Audit(layout.folder, counts, empty, findings, len(listed), PUBLISHED, PUBLISHED_EMPTY, pictures)
+    published, published_empty = (
+        (PUBLISHED, PUBLISHED_EMPTY) if is_official(counts, _about(layout.folder)) else ({}, None)
+    )
+    return Audit(layout.folder, counts, empty, findings, len(listed), published, published_empty, pictures)
+
+
+def _about(folder: Path) -> About | None:
+    try:
+        return about_of_source(Release(folder), folder)
+    except EarthReasonError:  # the findings say what is wrong
+        return None
 
 
 def _files(layout: Layout) -> Iterator[Job]:

@@ -119,7 +119,7 @@ def test_the_command_says_what_it_stored_and_then_fails_with_the_list(client, se
     assert isinstance(done.exception, CollectError)  # for which the program exits with 2
     with pytest.raises(SystemExit, match="2"):
         guard(lambda: (_ for _ in ()).throw(done.exception))
-    assert "drawings 3 new, 0 changed, 0 same; 0 skipped, 1 tasks not drawn" in done.output
+    assert "drawings 3 new, 0 changed, 0 same; 0 skipped, 1 task not drawn" in done.output
     assert "superseded: 1, because the same person saved another drawing of the task later" in done.output
     assert "without an area, so not read: 1 keypointlabels, 1 relation" in done.output
     assert len(done.exception.faults) == 1

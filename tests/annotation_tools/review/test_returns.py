@@ -48,7 +48,7 @@ def reviewed(workspace, tmp_path):
 
 def test_a_rejected_mask_waits_until_someone_draws_again_and_then_counts_no_more(reviewed, tmp_path):
     told = run("masks", "return", reviewed.root, "--reviews", tmp_path / "review")
-    assert "1 masks sent back to be drawn again" in told
+    assert "1 mask sent back to be drawn again" in told
     assert "a: misses the east (wrong-mask)" in told
     assert returned_comments(reviewed) == {"a": "misses the east (wrong-mask)"}
     assert list(settled_entries(reviewed)) == ["b"]

@@ -1,0 +1,88 @@
+"""The data folder that a predictions file remembers, so that `earthreason-eval FILE` finds the data again."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from earthreason.errors import DataNotFoundError
+
+KEY = "data_dir"
+_HEAD = '{"info": '
+
+
+def remembered(data_dir: Path | None, out: Path) -> dict[str, str]:
+    """Return the entry of `info` for a data folder: its path from the folder of the predictions file.
+
+    So both may move together, and the path says nothing of the folders above them. None gives no entry.
+    """
+    if data_dir is None:
+        return {}
+    try:
+        return {KEY: Path(os.path.relpath(data_dir.expanduser().resolve(), out.resolve().parent)).as_posix()}
+    except ValueError:  # another drive of Windows
+        return {KEY: data_dir.expanduser().resolve().as_posix()}
+
+
+def find_folder(info: Mapping[str, Any], path: Path) -> Path | None:
+    """Return the data folder that the `info` of a predictions file remembers; None if it remembers none.
+
+    Args:
+        info: metadata of the file.
+        path: the file.
+
+    Raises:
+        DataNotFoundError: the folder is not there.
+    """
+    value = info.get(KEY)
+    if not isinstance(value, str) or not value:
+        return None
+    folder = Path(os.path.normpath(path.resolve().parent / value))
+    if not folder.exists():
+        raise DataNotFoundError(f"{path} was made from data in {folder}, which is not there; give its --data-dir")
+    try:
+        return Path(os.path.relpath(folder))
+    except ValueError:
+        return folder
+
+
+@contextmanager
+def without_folder(path: Path, info: Mapping[str, Any]) -> Iterator[Path]:
+    """Provide a predictions file that does not say where its data was, to give away: `path` itself, or a copy.
+
+    Args:
+        path: predictions file, or a folder of masks.
+        info: metadata of the file.
+    """
+    if KEY not in info or not path.is_file():
+        yield path
+        return
+    packed = path.suffix == ".gz"
+    text = (gzip.decompress(path.read_bytes()) if packed else path.read_bytes()).decode("utf-8-sig")
+    content = _strip(text).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        copy.write_bytes(gzip.compress(content, mtime=0) if packed else content)
+        yield copy
+
+
+def _strip(text: str) -> str:
+    if text.startswith(_HEAD):  # as this package writes it; what follows can be large and stays as it is
+        info, end = json.JSONDecoder().raw_decode(text, len(_HEAD))
+        return _HEAD + json.dumps(_without(info), ensure_ascii=False) + text[end:]
+    first, newline, rest = text.partition("\n")
+    try:
+        content, lines = json.loads(text), ""
+    except ValueError:  # JSON Lines
+        content, lines = json.loads(first), newline + rest
+    return json.dumps({**content, "info": _without(content["info"])}, ensure_ascii=False) + lines
+
+
+def _without(info: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in info.items() if key != KEY}

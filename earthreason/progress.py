@@ -1,0 +1,90 @@
+"""Progress bars and spinners, which only a person at a terminal sees.
+
+They are off when standard error is not a terminal, when `NO_COLOR` or `TQDM_DISABLE` is set, and with `-q`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+_STEPS = "HF_DATASETS_DISABLE_PROGRESS_BARS"
+"""Variable that switches off the bars of `datasets`, if it is set before that is imported: they show its inner steps,
+each for a moment."""
+_OTHERS = ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS")
+"""Variables that likewise switch off tqdm's bars by default, and those of `huggingface_hub` and `transformers`."""
+_quiet = False
+_spinners: list[Any] = []
+"""Spinners that turn now, the innermost last."""
+
+
+def are_shown() -> bool:
+    """Return whether bars and spinners are shown."""
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return terminal and not (_quiet or os.environ.get("NO_COLOR") or os.environ.get("TQDM_DISABLE"))
+
+
+def set_quiet(quiet: bool) -> None:
+    """Say whether the user asked for quiet, and switch off the bars of other libraries where ours are off.
+
+    Call it once, before libraries with bars are imported. Processes that this one starts inherit the setting. What the
+    user set for a library stays.
+    """
+    global _quiet
+    _quiet = quiet
+    for variable in (_STEPS, *(() if are_shown() else _OTHERS)):
+        os.environ.setdefault(variable, "1")
+
+
+@contextmanager
+def progress_bar(*, shown: bool = True, **settings: Any) -> Iterator[tqdm[Any]]:
+    """Show a bar until the block ends; without a terminal, the same object shows nothing.
+
+    Args:
+        shown: False for a process that leaves the bar to another.
+        settings: keywords of `tqdm`, such as `total`, `unit` and `desc`.
+    """
+    from tqdm import tqdm
+
+    visible = shown and are_shown()
+    with without_spinner() if visible else nullcontext(), tqdm(disable=not visible, **settings) as bar:
+        yield bar
+
+
+@contextmanager
+def without_spinner() -> Iterator[None]:
+    """Stop the spinner until the block ends, for bars of other libraries: both would write to one line."""
+    stopped = list(_spinners)
+    for shown in stopped:
+        shown.stop()
+    try:
+        yield
+    finally:
+        for shown in stopped:
+            shown.start()
+
+
+@contextmanager
+def spinner(make: Callable[[], Any]) -> Iterator[None]:
+    """Show a spinner until the block ends, except while a bar is shown.
+
+    Args:
+        make: makes a spinner with `start` and `stop`, such as the `Status` of rich.
+    """
+    if not are_shown():
+        yield
+        return
+    shown = make()
+    _spinners.append(shown)
+    shown.start()
+    try:
+        yield
+    finally:
+        _spinners.remove(shown)
+        shown.stop()

@@ -1,0 +1,53 @@
+"""The one style of tables in the terminal, and plain columns where output is piped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+_WIDEST = 100_000
+"""Characters that no table reaches."""
+
+
+def new_table(*texts: str, numbers: Sequence[str] = (), title: str | None = None) -> Table:
+    """Make a table with columns of texts, which may wrap, and then of numbers, which align at the right and do not.
+
+    Args:
+        texts: headings of the columns of texts.
+        numbers: headings of the columns of numbers.
+        title: line above the table.
+    """
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    for heading in texts:
+        table.add_column(heading, overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Print a table; where output is piped, without lines, and so wide that no cell is cut or wrapped.
+
+    Who sets COLUMNS gets tables of that width in pipes too.
+    """
+    if console.is_terminal:
+        console.print(table, markup=False)
+        return
+    if table.title:
+        console.print(table.title, soft_wrap=True, markup=False)
+        table.title = None
+    table.box, table.pad_edge = None, False
+    before = console.width
+    if "COLUMNS" not in os.environ:
+        for column in table.columns:
+            column.no_wrap = True
+        console.width = max(Measurement.get(console, console.options.update(width=_WIDEST), table).maximum, 1)
+    try:
+        console.print(table, crop=False, markup=False)
+    finally:
+        console.width = before
