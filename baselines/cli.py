@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from earthreason.cli.app import guard, make_app, stdout
-from earthreason.cli.options import CONFIG_HELP, DataDirOption
+from earthreason.cli.options import CONFIG_HELP, DataDirOption, ShardOption
 
 from .checkpoints import shipped_checkpoints
 from .cli_options import CHECKPOINT_HELP, SHIPPED, DtypeOption, TaskOption, ThresholdOption
@@ -111,13 +111,17 @@ def predict(
             "--max-tokens", min=1, show_default="the server's", help=f"{_for('max_tokens')}largest length of an answer."
         ),
     ] = None,
+    shard: ShardOption = None,
 ) -> None:
     """Predict a split with a model and write a predictions file.
 
     Example: earthreason-baselines predict --model saliency --config sample --split test --out preds.json
     """
+    from earthreason.shards import Shard
+
     from .common.run import predict_split
 
+    part = Shard.of_option(shard)
     options = PredictorOptions(
         checkpoint,
         device,
@@ -134,8 +138,10 @@ def predict(
         temperature=temperature,
         max_tokens=max_tokens,
     )
-    written = predict_split(model, options, config, split, data_dir, questions.value, out)
-    if written is not None:
+    written = predict_split(model, options, config, split, data_dir, questions.value, out, part)
+    if written is not None and part is not None:
+        stdout().print(f"{written} predictions in {out}, part {part}; merge all: earthreason merge", soft_wrap=True)
+    elif written is not None:
         stdout().print(f"{written} predictions in {out}\nscore them: earthreason-eval {out}", soft_wrap=True)
 
 

@@ -24,7 +24,8 @@ from earthreason.masks.grids import Grid
 from earthreason.predictions import write_predictions
 from earthreason.predictions.predict import Questions, predict_samples
 from earthreason.predictions.stream import text_predictions
-from earthreason.predictions.writer import check_name, prediction_record
+from earthreason.predictions.writer import check_name, prediction_record, transcripts_of
+from earthreason.shards import Shard
 from earthreason.types import Answer, Prediction, Predictor, Sample
 
 from ..registry import PredictorOptions, build_predictor, check_model
@@ -138,11 +139,6 @@ def _is_json(line: str) -> bool:
     return True
 
 
-def transcripts_of(out: Path) -> Path:
-    """Return the file beside predictions that has their transcripts."""
-    return out.with_suffix(".transcripts.jsonl")
-
-
 def report_failures(out: Path, failures: Sequence[Prediction], count: int) -> None:
     """Log how many of `count` answers in `out` are failures.
 
@@ -189,10 +185,12 @@ def predict_split(
     data_dir: Path | None,
     questions: Questions,
     out: Path,
+    shard: Shard | None = None,
 ) -> int | None:
-    """Predict every question of a split that has no answer yet.
+    """Predict every question of a split, or of one part of it, that has no answer yet.
 
-    Under torchrun each process takes every n-th sample; the first process merges the predictions.
+    Under torchrun each process takes every n-th sample; the first process merges the predictions. With `shard`, `out`
+    has one part, and `earthreason merge` makes the whole.
 
     Returns:
         Number of predictions in `out`, or None in the processes that do not write it.
@@ -213,6 +211,9 @@ def predict_split(
     fitted_to = options.train_samples or train_samples
     predictor = build_predictor(model, replace(options, device=device, train_samples=fitted_to))
     info: dict[str, Any] = {"model": model, "config": config, "split": split, "questions": questions}
+    if shard is not None:
+        info["shard"] = str(shard)
+        dataset = dataset.select(shard.items_of(len(dataset)))
     if options.checkpoint is not None:
         info["checkpoint"] = options.checkpoint
     info |= getattr(predictor, "prediction_info", {})
@@ -242,7 +243,7 @@ def predict_rows(
 
     Args:
         predictor: predictor of this process.
-        dataset: complete split.
+        dataset: complete split, or the part of it that `out` has.
         questions: `first` or `all` questions of each sample.
         out: predictions file to write.
         info: settings that identify the run, also written to `out`; `grid` is that of the masks.

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from earthreason.cli import board, cache, compare, data, datasets, demo, evaluate, protocols, questions, submit, synth
+from earthreason.cli import (
+    board,
+    cache,
+    compare,
+    data,
+    datasets,
+    demo,
+    evaluate,
+    merge,
+    protocols,
+    questions,
+    submit,
+    synth,
+)
 from earthreason.cli.app import QuietOption, VerboseOption, guard, set_verbosity
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -22,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cache": cache.cache,
     "synth": synth.synth,
     "eval": evaluate.evaluate,
+    "merge": merge.merge,
     "compare": compare.compare,
     "submit": submit.submit,
     "board": board.board,
