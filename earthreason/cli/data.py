@@ -16,6 +16,7 @@ from earthreason.cli.options import (
     OutFolder,
     ProcessesOption,
     ReportOption,
+    ShardOption,
     SourceArgument,
     StrictOption,
 )
@@ -60,6 +61,7 @@ def verify(
         Path | None,
         typer.Option(help="Progress file, from which an interrupted audit resumes.", show_default="in the data cache"),
     ] = None,
+    shard: ShardOption = None,
 ) -> None:
     """Audit samples: pairing, sizes, labels, contradictions, duplicates, leakage. Exit with 1 on errors.
 
@@ -77,6 +79,9 @@ def verify(
                 "fetch the broken files again: earthreason download --to FOLDER, with the same folder"
             )
         return
+    if shard is not None:
+        _read_part(source, config, shard, workers, journal)
+        return
     result = _audit(source, config, workers, journal)
     if report_json(json_out, result.to_dict()):
         print_audit(result, stdout())
@@ -84,6 +89,26 @@ def verify(
         typer.echo(f"page: {write_audit(report, result)}", err=True)
     if result.errors:
         raise typer.Exit(1)
+
+
+def _read_part(source: str, config: str | None, shard: str, workers: int, journal: Path | None) -> None:
+    """Read one part of the files of a release into a journal."""
+    from tqdm import tqdm
+
+    from earthreason.data.audit.verify import read_part
+    from earthreason.data.reader import open_as, open_source
+    from earthreason.data.sources.release import Release
+    from earthreason.shards import Shard
+
+    part, path = Shard.parse(shard), Path(source).expanduser()
+    if journal is None:
+        raise EarthReasonError("--shard needs --journal FILE.jsonl, where the part keeps what it read")
+    opened = open_source(source) if config is None else open_as(config, path)
+    if not isinstance(opened, Release):
+        raise EarthReasonError(f"--shard divides the files of a release; {opened.name} is audited by one process")
+    with tqdm(unit="file", desc=f"reading {part}", disable=None) as bar:
+        count = read_part(path, part, journal, workers, bar.update)
+    typer.echo(f"{journal}: {count} files, part {part}; merge all: earthreason merge")
 
 
 def _audit(source: str, config: str | None, workers: int, journal: Path | None) -> Audit:
@@ -118,6 +143,7 @@ def export(
     ] = None,
     strict: StrictOption = False,
     max_left_out: MaxLeftOutOption = None,
+    shard: ShardOption = None,
 ) -> None:
     """Write samples in another format, with title and licence; parquet gets a dataset card and Croissant metadata.
 
@@ -125,15 +151,25 @@ def export(
     """
     from tqdm import tqdm
 
-    from earthreason.data.exports import about_of, check_push, push_to_hub
+    from earthreason.data.exports import about_of, check_push, export_part, push_to_hub
     from earthreason.data.exports import export as export_source
     from earthreason.data.omissions import LEFT_OUT, Tolerance
     from earthreason.data.reader import open_source
     from earthreason.data.sources.base import omissions_of
+    from earthreason.shards import Shard
 
+    part = Shard.of_option(shard)
+    if push_to is not None and part is not None:
+        raise EarthReasonError("--push-to uploads the whole; merge the parts, then: hf upload NAME FOLDER")
     if push_to is not None:
         check_push(push_to)
     opened = open_source(source, Tolerance.of_options(strict, max_left_out))
+    if part is not None:
+        with tqdm(unit="sample", desc=f"{form} {part}", disable=None) as bar:
+            rows = export_part(opened, form, out, part, bar.update, about_of(opened).stated(title, licence))
+        listed = ", ".join(f"{split} {count}" for split, count in rows.items())
+        typer.echo(f"{out}: {listed}; part {part}, merge all: earthreason merge")
+        return
     with tqdm(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
         written = export_source(opened, form, out, bar.update, about_of(opened).stated(title, licence))
     typer.echo(f"{out}: {', '.join(f'{split} {count}' for split, count in written.items())}")

@@ -20,6 +20,7 @@ from earthreason.metrics.arguments import (
     check_missing,
     check_whole_number,
 )
+from earthreason.metrics.counted import CountedPredictions
 from earthreason.metrics.counting import count_regions, count_unanswered
 from earthreason.metrics.counts import Key, join_tables, name_key
 from earthreason.metrics.inputs import PredictionsLike, ReferencesLike, as_predictions, as_references
@@ -49,8 +50,8 @@ def evaluate(
     """Score predictions.
 
     Args:
-        predictions: a predictions file, a folder or archive of masks, `{sample_id: mask, list of masks or None}`, or
-            prediction records.
+        predictions: a predictions file, a folder or archive of masks, `{sample_id: mask, list of masks or None}`,
+            prediction records, or merged counts of `earthreason-eval --counts`.
         references: a ground-truth file, `{sample_id: mask}`, or a split of `datasets`, loaded or streamed, with the
             columns `sample_id`, `mask` and `questions`. Masks are (height, width) arrays, pictures or RLE.
         protocol: name of the scoring rules, or a `Protocol` of your own.
@@ -156,7 +157,11 @@ def _score(
         raise EarthReasonError(_wrong_grid(predictions, protocols[0]))
     with ThreadPoolExecutor(1) as pool:  # hashing releases the interpreter lock, so it costs no wall time
         hashes = pool.submit(predictions.fingerprint), pool.submit(references.fingerprint)
-        tables = count_regions(predictions, references, list(dict.fromkeys(rules.view for rules in usable)), workers)
+        views = list(dict.fromkeys(rules.view for rules in usable))
+        if isinstance(predictions, CountedPredictions):
+            tables = predictions.tables(views, references)
+        else:
+            tables = count_regions(predictions, references, views, workers)
     asked = {rules: scored_questions(references, rules, seed) for rules in usable}
     answered = set(tables[usable[0].view].keys())
     lacking = {rules: unanswered for rules in usable if (unanswered := [k for k in asked[rules] if k not in answered])}

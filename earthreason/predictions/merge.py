@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def merge_predictions(paths: Sequence[Path], out: Path) -> int:
     check_name(out)
     parts = sorted(map(_open_part, paths), key=lambda part: part.shard.number)
     check_complete((part.file.source, part.shard) for part in parts)
-    info = _common_info(parts)
+    info = common_info([(part.file.source, part.file.info) for part in parts])
     written = write_predictions(out, _read_all(parts), info)
     _join(map(transcripts_of, (part.file.path for part in parts)), transcripts_of(out))
     return written
@@ -56,21 +56,28 @@ def _open_part(path: Path) -> _Part:
     return _Part(Shard.parse(shard), file)
 
 
-def _common_info(parts: Sequence[_Part]) -> dict[str, Any]:
-    """Return the info that all parts share, without the part, and with the sums of what they counted."""
-    infos = [{key: value for key, value in part.file.info.items() if key not in ("shard", _TALLY)} for part in parts]
-    for part, info in zip(parts, infos, strict=True):
-        changed = sorted(key for key in {*info, *infos[0]} if info.get(key) != infos[0].get(key))
+def common_info(infos: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Return the info that all parts share, without the part, and with the sums of what they counted.
+
+    Args:
+        infos: name of each file, and its info.
+
+    Raises:
+        EarthReasonError: a part was made with other settings than the first; names it and what differs.
+    """
+    shared = [{key: value for key, value in info.items() if key not in ("shard", _TALLY)} for _, info in infos]
+    for (name, _), info in zip(infos, shared, strict=True):
+        changed = sorted(key for key in {*info, *shared[0]} if info.get(key) != shared[0].get(key))
         if changed:
             raise EarthReasonError(
-                f"{part.file.source}: made with another {', '.join(changed)} than {parts[0].file.source}; predict it "
-                "again with the settings of the others"
+                f"{name}: made with another {', '.join(changed)} than {infos[0][0]}; predict it again with the "
+                "settings of the others"
             )
-    tallies = [part.file.info[_TALLY] for part in parts if _TALLY in part.file.info]
+    tallies = [info[_TALLY] for _, info in infos if _TALLY in info]
     if not tallies:
-        return infos[0]
+        return shared[0]
     replies, questions = (sum(tally[name] for tally in tallies) for name in ("replies", "of"))
-    return {**infos[0], _TALLY: {"replies": replies, "of": questions, "share": round(replies / max(1, questions), 4)}}
+    return {**shared[0], _TALLY: {"replies": replies, "of": questions, "share": round(replies / max(1, questions), 4)}}
 
 
 def _read_all(parts: Iterable[_Part]) -> Iterator[Prediction]:
