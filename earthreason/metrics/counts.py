@@ -139,8 +139,8 @@ def join_tables(parts: Sequence[ViewCounts]) -> ViewCounts:
     for view in parts[0]:
         columns = [part[view].columns() for part in parts]
         table = RegionCounts(**{name: np.concatenate([each[name] for each in columns]) for name in columns[0]})
-        rows = table.rows()
-        joined[view] = table.select(np.array(sorted(range(len(rows)), key=rows.__getitem__), np.int64))
+        ids = np.unique(table.sample_id, return_inverse=True)[1]
+        joined[view] = table.select(np.lexsort((table.target_index, table.question_index, ids)))
     return joined
 
 
