@@ -22,7 +22,7 @@ from earthreason.metrics.arguments import (
 )
 from earthreason.metrics.counted import CountedPredictions
 from earthreason.metrics.counting import count_regions, count_unanswered
-from earthreason.metrics.counts import Key, ViewCounts, join_tables, name_key
+from earthreason.metrics.counts import Key, RegionCounts, ViewCounts, join_tables, name_key
 from earthreason.metrics.facts import FactTable
 from earthreason.metrics.inputs import PredictionsLike, ReferencesLike, as_predictions, as_references
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, NATIVE, Protocol, get_protocols
@@ -204,10 +204,9 @@ def score_counts(
     """
     usable = _usable(predictions, protocols)
     resamples, seed = options["resamples"], options["seed"]
-    policies = {rules.questions: scored_questions(references, rules, seed) for rules in usable}  # long lists, shared
-    asked = {rules: policies[rules.questions] for rules in usable}
-    answered = set(tables[usable[0].view].keys())
-    lacking = {rules: unanswered for rules in usable if (unanswered := [k for k in asked[rules] if k not in answered])}
+    lacking = {
+        rules: keys for rules in usable if (keys := _unanswered(references, tables[usable[0].view], rules, seed))
+    }
     if lacking and options["missing"] == "empty":
         keys = sorted({key for unanswered in lacking.values() for key in unanswered})
         tables = join_tables([tables, count_unanswered(keys, references, list(tables), predictions.grid)])
@@ -223,14 +222,12 @@ def score_counts(
         "dataset_sha256": known[1],
         **options,
     }
-    sets = {policy: set(keys) for policy, keys in policies.items()}
     results: list[Result | NotScored] = []
     for rules in protocols:
         if rules not in usable or rules in reasons:
             results.append(NotScored(rules, reasons.get(rules) or _wrong_grid(predictions, rules)))
             continue
-        wanted = sets[rules.questions]
-        table = tables[rules.view].select(np.array([key in wanted for key in tables[rules.view].keys()], bool))  # noqa: SIM118
+        table = _asked_rows(references, tables[rules.view], rules, seed)
         # The bands are those of whole answers, so protocols that score each mask have none.
         own_bands = None if rules.unit == "mask" else counted_bands.get(rules)
         column = None if own_bands is None else _boundary_column(table.keys(), references, own_bands)
@@ -285,6 +282,24 @@ def scored_questions(references: References, protocol: Protocol, seed: int = 0) 
         generator = np.random.default_rng(seed)
         return [(r.sample_id, int(generator.integers(r.question_count))) for r in references.values()]
     return [(sample_id, 0) for sample_id in references]
+
+
+def _unanswered(references: References | FactTable, table: RegionCounts, protocol: Protocol, seed: int) -> list[Key]:
+    """List the questions that the protocol scores and that have no counts, in the order of the references."""
+    if protocol.questions == "first":  # without a key per question, which would be most of the memory of a large set
+        answered = set(table.sample_id[table.question_index == 0].tolist())
+        return [(sample_id, 0) for sample_id in references if sample_id not in answered]
+    known = set(table.keys())
+    return [key for key in scored_questions(references, protocol, seed) if key not in known]
+
+
+def _asked_rows(references: References | FactTable, table: RegionCounts, protocol: Protocol, seed: int) -> RegionCounts:
+    """Return the rows of the questions that the protocol scores."""
+    if protocol.questions == "random":
+        wanted = set(scored_questions(references, protocol, seed))
+        return table.select(np.array([key in wanted for key in table.keys()], bool))  # noqa: SIM118 - no dict
+    rows = table.question_index == 0 if protocol.questions == "first" else np.ones(len(table), bool)
+    return table if rows.all() else table.select(rows)
 
 
 def _describe_unanswered(unanswered: list[Key], samples: int, protocol: Protocol) -> str:

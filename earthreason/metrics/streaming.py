@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -106,7 +106,9 @@ class _Counter:
             )
             while batch := list(islice(unanswered, _TOGETHER)):
                 self._add(batch, answered=False)
-        tables = join_tables(self._parts or [self._count_batch([])])
+        parts, self._parts = self._parts or [self._count_batch([])], []  # nothing else holds them
+        tables = join_tables(parts)
+        del parts
         self._refuse_repeats(tables, predictions.source)
         return tables
 
@@ -145,7 +147,8 @@ class _Counter:
             if fault := fault_of(prediction, self.grid, References([reference], self.facts.source), hint=False):
                 faults.append(f"{name_key(key)}: {fault}")
             else:
-                yield prediction, reference
+                # One text for all that name the sample: the prediction's own would be kept by its counts.
+                yield replace(prediction, sample_id=reference.sample_id), reference
 
     def _add(self, batch: list[tuple[Prediction, Reference]], *, answered: bool = True) -> None:
         self._parts.append(self._count_batch(batch, answered=answered))
