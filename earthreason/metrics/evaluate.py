@@ -23,7 +23,6 @@ from earthreason.metrics.arguments import (
 from earthreason.metrics.counted import CountedPredictions
 from earthreason.metrics.counting import count_regions, count_unanswered
 from earthreason.metrics.counts import Key, RegionCounts, ViewCounts, join_tables, name_key
-from earthreason.metrics.facts import FactTable
 from earthreason.metrics.inputs import PredictionsLike, ReferencesLike, as_predictions, as_references
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, NATIVE, Protocol, get_protocols
 from earthreason.metrics.references import References
@@ -184,7 +183,7 @@ def _usable(predictions: PredictionSource, protocols: Sequence[Protocol]) -> lis
 
 def score_counts(
     predictions: PredictionSource,
-    references: References | FactTable,
+    references: References,
     protocols: Sequence[Protocol],
     tables: ViewCounts,
     options: dict[str, Any],
@@ -195,7 +194,7 @@ def score_counts(
 
     Args:
         predictions: what was counted.
-        references: ground truth, or its facts where every question that is scored has counts.
+        references: ground truth; its masks are read only for questions that have no counts.
         protocols: scoring rules.
         tables: counts of every view that the protocols need.
         options: missing, resamples, seed, and how the predictions were read.
@@ -284,7 +283,7 @@ def scored_questions(references: References, protocol: Protocol, seed: int = 0) 
     return [(sample_id, 0) for sample_id in references]
 
 
-def _unanswered(references: References | FactTable, table: RegionCounts, protocol: Protocol, seed: int) -> list[Key]:
+def _unanswered(references: References, table: RegionCounts, protocol: Protocol, seed: int) -> list[Key]:
     """List the questions that the protocol scores and that have no counts, in the order of the references."""
     if protocol.questions == "first":  # without a key per question, which would be most of the memory of a large set
         answered = set(table.sample_id[table.question_index == 0].tolist())
@@ -293,7 +292,7 @@ def _unanswered(references: References | FactTable, table: RegionCounts, protoco
     return [key for key in scored_questions(references, protocol, seed) if key not in known]
 
 
-def _asked_rows(references: References | FactTable, table: RegionCounts, protocol: Protocol, seed: int) -> RegionCounts:
+def _asked_rows(references: References, table: RegionCounts, protocol: Protocol, seed: int) -> RegionCounts:
     """Return the rows of the questions that the protocol scores."""
     if protocol.questions == "random":
         wanted = set(scored_questions(references, protocol, seed))

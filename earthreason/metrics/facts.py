@@ -92,7 +92,7 @@ class FactTable(Mapping[str, SampleFacts]):
     def __getitem__(self, sample_id: str) -> SampleFacts:
         number = self._numbers[sample_id]
         resolution = self._resolutions[number]
-        texts = {name: self._vocabulary[codes[number]] for name, codes in self._codes.items()}
+        texts: dict[str, Any] = {name: self._vocabulary[codes[number]] for name, codes in self._codes.items()}
         return SampleFacts(
             sample_id=sample_id,
             height=self._sides[2 * number],

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from earthreason.errors import PredictionsError
 from earthreason.masks.grids import Grid
@@ -70,7 +70,8 @@ def evaluate_stream(
     counter = _Counter(FactTable(source), iter(references), list(views), predictions.grid, workers)
     tables = counter.count(predictions, missing)
     reading = describe_reading(predictions, "error")
-    return score_counts(predictions, counter.facts, listed, tables, options | reading)
+    facts = cast("References", counter.facts)  # scoring reads nothing else, and a mask that is not kept says so
+    return score_counts(predictions, facts, listed, tables, options | reading)
 
 
 @dataclass
