@@ -10,7 +10,7 @@ import typer
 
 from earthreason.cli.app import command_line, guard, make_app, stdout
 from earthreason.cli.completions import complete_config, complete_split, names_beginning
-from earthreason.cli.options import CONFIG_HELP, DataDirOption
+from earthreason.cli.options import CONFIG_HELP, DataDirOption, ShardOption
 from earthreason.plurals import count_of
 
 from .checkpoints import shipped_checkpoints
@@ -150,13 +150,17 @@ def predict(
             "--max-tokens", min=1, show_default="the server's", help=f"{_for('max_tokens')}largest length of an answer."
         ),
     ] = None,
+    shard: ShardOption = None,
 ) -> None:
     """Predict a split with a model and write a predictions file.
 
     Example: earthreason-baselines predict --model saliency --config sample --split test --out preds.json
     """
+    from earthreason.shards import Shard
+
     from .common.run import predict_split
 
+    part = Shard.of_option(shard)
     options = PredictorOptions(
         checkpoint,
         device,
@@ -173,11 +177,15 @@ def predict(
         temperature=temperature,
         max_tokens=max_tokens,
     )
-    written = predict_split(model, options, config, split, data_dir, questions.value, out, limit)
-    if written is not None:
-        command = command_line("earthreason-eval", out)
-        made = count_of(written, "prediction")
-        stdout().print(f"{made} in {out}\nscore them: {command}", soft_wrap=True, markup=False)
+    written = predict_split(model, options, config, split, data_dir, questions.value, out, limit, part)
+    if written is None:
+        return
+    made = f"{count_of(written, 'prediction')} in {out}"
+    if part is None:
+        then = f"{made}\nscore them: {command_line('earthreason-eval', out)}"
+    else:
+        then = f"{made}, part {part}; merge all: earthreason merge"
+    stdout().print(then, soft_wrap=True, markup=False)
 
 
 app.command()(segment)

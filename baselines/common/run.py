@@ -23,8 +23,9 @@ from earthreason.predictions import write_predictions
 from earthreason.predictions.folder import remembered
 from earthreason.predictions.predict import Questions, predict_samples
 from earthreason.predictions.stream import text_predictions
-from earthreason.predictions.writer import check_name, prediction_record
+from earthreason.predictions.writer import check_name, prediction_record, transcripts_of
 from earthreason.progress import progress_bar
+from earthreason.shards import Shard
 from earthreason.types import Answer, Prediction, Predictor, Sample
 
 from ..registry import PredictorOptions, build_predictor, check_model
@@ -138,11 +139,6 @@ def _is_json(line: str) -> bool:
     return True
 
 
-def transcripts_of(out: Path) -> Path:
-    """Return the file beside predictions that has their transcripts."""
-    return out.with_suffix(".transcripts.jsonl")
-
-
 def report_failures(out: Path, failures: Sequence[Prediction], count: int) -> None:
     """Log how many of `count` answers in `out` are failures.
 
@@ -191,10 +187,12 @@ def predict_split(
     questions: Questions,
     out: Path,
     limit: int | None = None,
+    shard: Shard | None = None,
 ) -> int | None:
-    """Predict every question of a split, or of its first `limit` samples, that has no answer yet.
+    """Predict every question of a split, of its first `limit` samples, or of one part, that has no answer yet.
 
-    Under torchrun each process takes every n-th sample; the first process merges the predictions.
+    Under torchrun each process takes every n-th sample; the first process merges the predictions. With `shard`, `out`
+    has one part, and `earthreason merge` makes the whole.
 
     Returns:
         Number of predictions in `out`, or None in the processes that do not write it.
@@ -220,6 +218,9 @@ def predict_split(
     info |= remembered(data_dir, out)
     if limit is not None:
         info["limit"] = limit
+    if shard is not None:
+        info["shard"] = str(shard)
+        dataset = dataset.select(shard.items_of(len(dataset)))
     if options.checkpoint is not None:
         info["checkpoint"] = options.checkpoint
     info |= getattr(predictor, "prediction_info", {})
@@ -249,7 +250,7 @@ def predict_rows(
 
     Args:
         predictor: predictor of this process.
-        dataset: complete split.
+        dataset: complete split, or the part of it that `out` has.
         questions: `first` or `all` questions of each sample.
         out: predictions file to write.
         info: settings that identify the run, also written to `out`; `grid` is that of the masks.

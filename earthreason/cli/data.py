@@ -21,12 +21,14 @@ from earthreason.cli.options import (
     ProcessesOption,
     ReportOption,
     SampleLimitOption,
+    ShardOption,
     SourceArgument,
     SourceConfigOption,
     StrictOption,
 )
 from earthreason.errors import EarthReasonError
 from earthreason.files import refuse_taken
+from earthreason.plurals import count_of
 from earthreason.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ def verify(
         Path | None,
         typer.Option(help="Progress file, from which an interrupted audit resumes.", show_default="in the data cache"),
     ] = None,
+    shard: ShardOption = None,
 ) -> None:
     """Audit samples: pairing, sizes, labels, contradictions, duplicates, leakage. Exit with 1 on errors.
 
@@ -85,6 +88,9 @@ def verify(
             raise EarthReasonError(
                 "fetch the broken files again: earthreason download --to FOLDER, with the same folder"
             )
+        return
+    if shard is not None:
+        _read_part(source, config, shard, workers, journal)
         return
     result = _audit(source, config, workers, journal, limit)
     if report_json(json_out, result.to_dict()):
@@ -112,6 +118,23 @@ def _first(opened: Source, limit: int | None) -> Source:
     from earthreason.data.limited import limit_samples
 
     return opened if limit is None else limit_samples(opened, limit)
+
+
+def _read_part(source: str, config: str | None, shard: str, workers: int, journal: Path | None) -> None:
+    """Read one part of the files of a release into a journal."""
+    from earthreason.data.audit.verify import read_part
+    from earthreason.data.sources.release import Release
+    from earthreason.shards import Shard
+
+    part = Shard.parse(shard)
+    if journal is None:
+        raise EarthReasonError("--shard needs --journal FILE.jsonl, where the part keeps what it read")
+    opened = open_given(source, config)
+    if not isinstance(opened, Release):
+        raise EarthReasonError(f"--shard divides the files of a release; {opened.name} is audited by one process")
+    with progress_bar(unit="file", desc=f"reading {part}") as bar:
+        count = read_part(Path(source).expanduser(), part, journal, workers, bar.update)
+    typer.echo(f"{journal}: {count_of(count, 'file')}, part {part}; merge all: earthreason merge")
 
 
 def _audit(source: str, config: str | None, workers: int, journal: Path | None, limit: int | None) -> Audit:
@@ -154,6 +177,7 @@ def export(
     limit: SampleLimitOption = None,
     strict: StrictOption = False,
     max_left_out: MaxLeftOutOption = None,
+    shard: ShardOption = None,
 ) -> None:
     """Write samples in another format, with title and licence.
 
@@ -161,15 +185,25 @@ def export(
 
     Example: earthreason export sample --format coco --out sample-coco
     """
-    from earthreason.data.exports import about_of, check_push, push_to_hub
+    from earthreason.data.exports import about_of, check_push, export_part, push_to_hub
     from earthreason.data.exports import export as export_source
     from earthreason.data.omissions import LEFT_OUT, Tolerance
     from earthreason.data.sources.base import omissions_of
+    from earthreason.shards import Shard
 
+    part = Shard.of_option(shard)
+    if push_to is not None and part is not None:
+        raise EarthReasonError("--push-to uploads the whole; merge the parts, then: hf upload NAME FOLDER")
     if push_to is not None:
         check_push(push_to)
     whole = open_given(source, config, Tolerance.of_options(strict, max_left_out))
     about, opened = about_of(whole).stated(title, licence), _first(whole, limit)
+    if part is not None:
+        with progress_bar(unit="sample", desc=f"{form} {part}") as bar:
+            rows = export_part(opened, form, out, part, bar.update, about)
+        listed = ", ".join(f"{split} {count}" for split, count in rows.items())
+        typer.echo(f"{out}: {listed}; part {part}, merge all: earthreason merge")
+        return
     with progress_bar(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
         written = export_source(opened, form, out, bar.update, about)
     typer.echo(f"{out}: {', '.join(f'{split} {count}' for split, count in written.items())}")

@@ -29,6 +29,7 @@ from earthreason.cli.options import (
     MaxLeftOutOption,
     PredictionsPath,
     ReportOption,
+    ShardOption,
     SplitOption,
     StrictOption,
 )
@@ -90,6 +91,11 @@ def evaluate(
     max_left_out: MaxLeftOutOption = None,
     limit: LimitOption = None,
     gallery: Annotated[int, typer.Option(min=0, help="Number of samples in each gallery of the page.")] = 24,
+    shard: ShardOption = None,
+    counts: Annotated[
+        Path | None,
+        typer.Option(help="Only count the pixels of the part --shard, and write them to this .parquet file to merge."),
+    ] = None,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
     version: VersionOption = False,
@@ -105,6 +111,7 @@ def evaluate(
     from earthreason.data.omissions import Tolerance
     from earthreason.files import write_text
     from earthreason.metrics.breakdowns import TITLES, check_breakdown, stratify
+    from earthreason.metrics.counted import count_part, is_counts, open_counts, part_to_count
     from earthreason.metrics.evaluate import evaluate_protocols
     from earthreason.metrics.protocols import NATIVE, PROTOCOLS, SEGEARTH_R1, get_protocol
     from earthreason.metrics.result import Result
@@ -116,11 +123,17 @@ def evaluate(
     for name in by or ():
         check_breakdown(name)
     headline = SEGEARTH_R1 if protocol == "all" else get_protocol(protocol)
-    opened = open_predictions(predictions, instances.value)
+    opened = open_counts(predictions) if is_counts(predictions) else open_predictions(predictions, instances.value)
+    part = part_to_count(opened, shard, counts)
     with status("reading the ground truth"):
         references = load_truth(
             opened, ground_truth, config, split, data_dir, Tolerance.of_options(strict, max_left_out), limit
         )
+    if part is not None and counts is not None:
+        with status("counting"):
+            counted = count_part(opened, references, part, counts, workers)
+        typer.echo(f"{counts}: {counted} questions of part {part}; merge all parts: earthreason merge")
+        return
     beside = list(PROTOCOLS.values()) if protocol == "all" or report else [NATIVE]
     rules = list(dict.fromkeys([headline, *beside]))
     with status("scoring"):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earthreason.cli.app import report_json, stdout
-from earthreason.cli.options import JsonOption, MaxLeftOutOption, SourceArgument
+from earthreason.cli.options import JsonOption, MaxLeftOutOption, ShardOption, SourceArgument
 from earthreason.cli.runs import (
     RecipeOption,
     RunArgument,
@@ -119,6 +119,7 @@ def generate(
     ] = None,
     recipe: RecipeOption = None,
     max_left_out: MaxLeftOutOption = None,
+    shard: ShardOption = None,
     json_out: JsonOption = None,
 ) -> None:
     """Generate implicit questions and answers for images with masks. Needs OPENAI_API_KEY; no answer is paid for twice.
@@ -132,7 +133,9 @@ def generate(
     from earthreason.data.omissions import Tolerance
     from earthreason.data.reader import open_source
     from earthreason.data.sources.base import omissions_of
+    from earthreason.data.sources.ranges import PartOfSource
     from earthreason.questions.ledger import Ledger
+    from earthreason.questions.merging import keep_shard
     from earthreason.questions.migration import MAIN
     from earthreason.questions.pipeline import RunConfig, RunOutcome
     from earthreason.questions.prompting.concepts import OFFICIAL, read_concepts
@@ -143,7 +146,9 @@ def generate(
     from earthreason.questions.servers.parameters import merge_parameters
     from earthreason.questions.servers.pricing import load_prices
     from earthreason.questions.stages import StageConfig
+    from earthreason.shards import Shard
 
+    part = Shard.of_option(shard)
     check_name("--model", model)
     check_name("--rewrite-model", rewrite_model)
     check_name("--judge-model", judge_model)
@@ -168,11 +173,12 @@ def generate(
     config = RunConfig(stages, empty_share, unseen_empties, known, seed, max_usd, limit, base_url)
     table = load_prices(prices, price or [], list(filter(None, stages.models.values())))
     opened = open_source(source, Tolerance.of_options(share=max_left_out))
-    total = min(sum(opened.counts.values()), limit or 10**12)
+    asked = opened if part is None else PartOfSource(opened, part)
+    total = min(sum(asked.counts.values()), limit or 10**12)
     for line in describe_plan(config, table):
         typer.echo(line, err=True)
     if dry_run:
-        _print_estimate(opened, config, table, total, json_out)
+        _print_estimate(asked, config, table, total, json_out)
         return
 
     from earthreason.questions.language import require_language
@@ -185,13 +191,14 @@ def generate(
     client = ModelClient(settings, table)
     ledger = Ledger(out / "ledger.sqlite", recipe or MAIN)
     with ledger.locked():
+        keep_shard(ledger, part)
         if concepts is None and config.can_be_absent:
             config = replace(config, concepts=_known_concepts(opened, ledger))
         keep_recipe(ledger, recipe_of(config, base_url))
         keep_source(ledger, source)
         try:
-            work = _advance(opened, config, ledger, client, total, retry_batches) if batch else None
-            outcome = asyncio.run(work or _generate(opened, config, ledger, client, total))
+            work = _advance(asked, config, ledger, client, total, retry_batches) if batch else None
+            outcome = asyncio.run(work or _generate(asked, config, ledger, client, total))
         except asyncio.CancelledError:
             outcome = RunOutcome(stopped=_INTERRUPTED, interrupted=True)
     if report_json(json_out, ledger.summary()):

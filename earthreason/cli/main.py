@@ -6,7 +6,20 @@ from collections.abc import Callable
 
 import typer
 
-from earthreason.cli import board, cache, compare, data, datasets, demo, evaluate, protocols, questions, submit, synth
+from earthreason.cli import (
+    board,
+    cache,
+    compare,
+    data,
+    datasets,
+    demo,
+    evaluate,
+    merge,
+    protocols,
+    questions,
+    submit,
+    synth,
+)
 from earthreason.cli.app import HELP_OPTIONS, guard, make_app, set_verbosity
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -21,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cache": cache.cache,
     "synth": synth.synth,
     "eval": evaluate.evaluate,
+    "merge": merge.merge,
     "compare": compare.compare,
     "submit": submit.submit,
     "board": board.board,

@@ -35,6 +35,14 @@ JsonOption = Annotated[
 ]
 ReportOption = Annotated[Path | None, typer.Option(help="Write an HTML page into this folder.")]
 ProcessesOption = Annotated[int, typer.Option(min=1, help="Number of processes.", show_default="all cores")]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Do part I of N only, such as 2/4: the work of one of several processes or machines.",
+        show_default="everything",
+    ),
+]
 OutFolder = Annotated[Path, typer.Option(help="Folder to write; it must not exist, or be empty.")]
 PredictionsPath = Annotated[
     Path,

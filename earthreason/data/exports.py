@@ -15,8 +15,10 @@ from earthreason.data.sources import Source
 from earthreason.data.sources.base import SampleSource, omissions_of
 from earthreason.data.writers import WRITERS
 from earthreason.data.writers.base import file_stem, suffix_of
+from earthreason.data.writers.parquet import write_part
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken
+from earthreason.shards import Shard
 
 __all__ = ["FORMATS", "about_of", "export", "file_stem", "push_to_hub", "suffix_of"]
 FORMATS = WRITERS
@@ -82,6 +84,19 @@ def export(
         about.write(folder)
         tally.omissions.write(folder / LEFT_OUT, source.counts)
     return tally.read_by_split
+
+
+def export_part(
+    source: Source, form: str, out: Path, shard: Shard, progress: Progress = lambda _: None, about: About | None = None
+) -> dict[str, int]:
+    """Export one part to a folder that `merge_parts` makes a dataset of; return the number of rows by split.
+
+    Raises:
+        EarthReasonError: the format has no parts, or `out` is not empty.
+    """
+    if form != "parquet":
+        raise EarthReasonError(f"--shard is for --format parquet; {form} is written by one process")
+    return write_part(source, out, about or about_of(source), shard, progress)
 
 
 def check_push(repository: str) -> None:

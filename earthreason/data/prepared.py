@@ -98,24 +98,14 @@ def write_prepared(
         omissions: samples that the source of the records leaves out; they are listed in `left_out.json`.
         source: folder, or repository and commit, that the records come from; None for an export.
     """
-    import pyarrow.parquet as pq
-    from pyarrow import Table
-
-    schema = features().arrow_schema
     with atomic_path(folder) as temporary:
         data_folder = temporary / data
         data_folder.mkdir(parents=True)
         rows_written: dict[str, int] = {}
         for split, records in splits.items():
-            files = max(1, -(-counts[split] // ROWS_PER_FILE))
-            paths = [data_folder / f"{split}-{number:05d}-of-{files:05d}.parquet" for number in range(files)]
+            paths = [data_folder / name for name in file_names(split, counts[split])]
             rows = iter(records)
-            rows_written[split] = 0
-            for path in paths:
-                with pq.ParquetWriter(path, schema, compression="snappy", write_page_index=True) as writer:
-                    for group in _batches(islice(rows, ROWS_PER_FILE), ROWS_PER_GROUP):
-                        writer.write_table(Table.from_pylist([record.to_row() for record in group], schema=schema))
-                        rows_written[split] += len(group)
+            rows_written[split] = sum(write_rows(path, islice(rows, ROWS_PER_FILE)) for path in paths)
             if not rows_written[split]:  # `datasets` fails on a split without rows
                 del rows_written[split]
                 for path in paths:
@@ -127,6 +117,27 @@ def write_prepared(
             write_json(temporary / _ORIGIN, asdict(Origin(config, source, versions())))
         files_of = {split: f"{data}/{split}-*.parquet" for split in rows_written}
         write_card(temporary, about, rows_written, files_of, config=config, omissions=omissions)
+
+
+def file_names(split: str, count: int) -> list[str]:
+    """List the names of the parquet files of a split of `count` samples, with those that are left out."""
+    files = max(1, -(-count // ROWS_PER_FILE))
+    return [f"{split}-{number:05d}-of-{files:05d}.parquet" for number in range(files)]
+
+
+def write_rows(path: Path, records: Iterable[Record]) -> int:
+    """Write a parquet file; return its number of rows."""
+    import pyarrow.parquet as pq
+    from pyarrow import Table
+
+    schema = features().arrow_schema
+    rows = iter(records)
+    written = 0
+    with pq.ParquetWriter(path, schema, compression="snappy", write_page_index=True) as writer:
+        for group in _batches(rows, ROWS_PER_GROUP):
+            writer.write_table(Table.from_pylist([record.to_row() for record in group], schema=schema))
+            written += len(group)
+    return written
 
 
 def check_left_out(folder: Path, tolerance: Tolerance, source: str) -> Omissions:

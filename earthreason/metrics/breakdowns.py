@@ -175,10 +175,12 @@ def stratify(
 
 def labels_of(keys: Sequence[tuple[str, int]], references: Mapping[str, Reference]) -> dict[str, np.ndarray]:
     """Return the group of every question, (n,) str objects, by name of the breakdown."""
-    return {
-        breakdown.name: np.array([breakdown.label(references[sample_id], index) for sample_id, index in keys], object)
-        for breakdown in BREAKDOWNS
-    }
+    columns = {breakdown.name: np.empty(len(keys), object) for breakdown in BREAKDOWNS}
+    for row, (sample_id, index) in enumerate(keys):
+        reference = references[sample_id]
+        for breakdown in BREAKDOWNS:
+            columns[breakdown.name][row] = breakdown.label(reference, index)
+    return columns
 
 
 def _rank(label: str, order: tuple[str, ...]) -> int:

@@ -126,7 +126,7 @@ def _chunks(predictions: PredictionSource, references: References, faults: list[
 
 
 class _Expected:
-    """Everything that a usual prediction is compared with, so that only another one needs the slow `_fault_of`."""
+    """Everything that a usual prediction is compared with, so that only another one needs the slow `fault_of`."""
 
     def __init__(self, references: References, grid: Grid) -> None:
         self.number = {sample_id: number for number, sample_id in enumerate(references)}
@@ -165,7 +165,7 @@ def _checked(
             continue
         if prediction.sample_id in references.left_out:
             continue
-        fault = _fault_of(prediction, grid, references, hint=len(faults) < PredictionsError.shown)
+        fault = fault_of(prediction, grid, references, hint=len(faults) < PredictionsError.shown)
         if key in seen:
             fault = (
                 "predicted more than once; keep one, or unite instances by `--instances union`, in Python by "
@@ -178,7 +178,8 @@ def _checked(
             yield prediction, number
 
 
-def _fault_of(prediction: Prediction, grid: Grid, references: References, *, hint: bool) -> str | None:
+def fault_of(prediction: Prediction, grid: Grid, references: References, *, hint: bool) -> str | None:
+    """Return what is wrong with a prediction, None if nothing is; `hint` also searches for the nearest sample id."""
     reference = references.get(prediction.sample_id)
     if reference is None:
         return f"not in {references.source}{_remedy_for_id(prediction.sample_id, references) if hint else ''}"

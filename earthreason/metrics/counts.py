@@ -135,12 +135,21 @@ ViewCounts = dict[View, RegionCounts]
 
 def join_tables(parts: Sequence[ViewCounts]) -> ViewCounts:
     """Concatenate tables of questions and sort the rows by key, so that sums do not depend on the parts."""
-    joined = {}
+    joined: ViewCounts = {}
+    shared: dict[tuple[int, ...], np.ndarray] = {}  # views of a unit share columns, and so do their joined tables
+
+    def join(columns: Sequence[np.ndarray], order: np.ndarray) -> np.ndarray:
+        key = tuple(map(id, columns))
+        if key not in shared:
+            shared[key] = np.concatenate(columns)[order]
+        return shared[key]
+
     for view in parts[0]:
-        columns = [part[view].columns() for part in parts]
-        table = RegionCounts(**{name: np.concatenate([each[name] for each in columns]) for name in columns[0]})
-        rows = table.rows()
-        joined[view] = table.select(np.array(sorted(range(len(rows)), key=rows.__getitem__), np.int64))
+        columns = {name: [part[view].columns()[name] for part in parts] for name in parts[0][view].columns()}
+        ids = np.unique(np.concatenate(columns["sample_id"]), return_inverse=True)[1]
+        keys = (np.concatenate(columns[name]) for name in ("target_index", "question_index"))
+        order = np.lexsort((*keys, ids))
+        joined[view] = RegionCounts(**{name: join(each, order) for name, each in columns.items()})
     return joined
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -20,8 +20,9 @@ from earthreason.metrics.arguments import (
     check_missing,
     check_whole_number,
 )
+from earthreason.metrics.counted import CountedPredictions
 from earthreason.metrics.counting import count_regions, count_unanswered
-from earthreason.metrics.counts import Key, join_tables, name_key
+from earthreason.metrics.counts import Key, RegionCounts, ViewCounts, join_tables, name_key
 from earthreason.metrics.inputs import PredictionsLike, ReferencesLike, as_predictions, as_references
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, NATIVE, Protocol, get_protocols
 from earthreason.metrics.references import References
@@ -49,8 +50,8 @@ def evaluate(
     """Score predictions.
 
     Args:
-        predictions: a predictions file, a folder or archive of masks, `{sample_id: mask, list of masks or None}`, or
-            prediction records.
+        predictions: a predictions file, a folder or archive of masks, `{sample_id: mask, list of masks or None}`,
+            prediction records, or merged counts of `earthreason-eval --counts`.
         references: a ground-truth file, `{sample_id: mask}`, or a split of `datasets`, loaded or streamed, with the
             columns `sample_id`, `mask` and `questions`. Masks are (height, width) arrays, pictures or RLE.
         protocol: name of the scoring rules, or a `Protocol` of your own.
@@ -139,7 +140,7 @@ def evaluate_protocols(
             "out, or choose another protocol"
         )
     source, truth = as_predictions(predictions, instances), as_references(references)
-    return _score(source, truth, listed, options | _describe_reading(source, instances), workers, boundary)
+    return _score(source, truth, listed, options | describe_reading(source, instances), workers, boundary)
 
 
 def _score(
@@ -150,16 +151,61 @@ def _score(
     workers: int,
     boundary: bool,
 ) -> list[Result | NotScored]:
-    resamples, seed = options["resamples"], options["seed"]
+    usable = _usable(predictions, protocols)
+    views = list(dict.fromkeys(rules.view for rules in usable))
+    with ThreadPoolExecutor(1) as pool:  # hashing releases the interpreter lock, so it costs no wall time
+        hashes = pool.submit(predictions.fingerprint), pool.submit(references.fingerprint)
+        if isinstance(predictions, CountedPredictions):
+            tables = predictions.tables(views, references)
+        else:
+            tables = count_regions(predictions, references, views, workers)
+    ignored = boundary and any(reference.ignore is not None for reference in references.values())
+    kinds = {ignored and rules.ignore for rules in usable if boundary}
+    sha256 = hashes[0].result(), hashes[1].result()
+
+    def bands() -> Bands:
+        counted = {leave_out: _count_bands(predictions, references, leave_out) for leave_out in kinds}
+        return {rules: counted.get(ignored and rules.ignore) for rules in usable}
+
+    return score_counts(predictions, references, protocols, tables, options, sha256, bands)
+
+
+Bands = dict[Protocol, dict[Key, tuple[int, int]] | None]
+"""Intersection and union of the boundary bands of every question, by protocol."""
+
+
+def _usable(predictions: PredictionSource, protocols: Sequence[Protocol]) -> list[Protocol]:
     usable = [rules for rules in protocols if rules.view.accepts(predictions.grid)]
     if protocols[0] not in usable:
         raise EarthReasonError(_wrong_grid(predictions, protocols[0]))
-    with ThreadPoolExecutor(1) as pool:  # hashing releases the interpreter lock, so it costs no wall time
-        hashes = pool.submit(predictions.fingerprint), pool.submit(references.fingerprint)
-        tables = count_regions(predictions, references, list(dict.fromkeys(rules.view for rules in usable)), workers)
-    asked = {rules: scored_questions(references, rules, seed) for rules in usable}
-    answered = set(tables[usable[0].view].keys())
-    lacking = {rules: unanswered for rules in usable if (unanswered := [k for k in asked[rules] if k not in answered])}
+    return usable
+
+
+def score_counts(
+    predictions: PredictionSource,
+    references: References,
+    protocols: Sequence[Protocol],
+    tables: ViewCounts,
+    options: dict[str, Any],
+    sha256: tuple[str | None, str | None] | None = None,
+    bands: Callable[[], Bands] = dict,
+) -> list[Result | NotScored]:
+    """Score counts. The arguments are those of `evaluate_protocols`, checked, and what is known already.
+
+    Args:
+        predictions: what was counted.
+        references: ground truth; its masks are read only for questions that have no counts.
+        protocols: scoring rules.
+        tables: counts of every view that the protocols need.
+        options: missing, resamples, seed, and how the predictions were read.
+        sha256: hashes of predictions and ground truth; None computes them.
+        bands: function that counts the bands for Boundary IoU.
+    """
+    usable = _usable(predictions, protocols)
+    resamples, seed = options["resamples"], options["seed"]
+    lacking = {
+        rules: keys for rules in usable if (keys := _unanswered(references, tables[usable[0].view], rules, seed))
+    }
     if lacking and options["missing"] == "empty":
         keys = sorted({key for unanswered in lacking.values() for key in unanswered})
         tables = join_tables([tables, count_unanswered(keys, references, list(tables), predictions.grid)])
@@ -167,13 +213,12 @@ def _score(
     reasons = {rules: _describe_unanswered(keys, len(references), rules) for rules, keys in lacking.items()}
     if protocols[0] in reasons:
         raise PredictionsError(predictions.source, [reasons[protocols[0]]])
-    ignored = boundary and any(reference.ignore is not None for reference in references.values())
-    kinds = {ignored and rules.ignore for rules in usable if boundary}
-    bands = {leave_out: _count_bands(predictions, references, leave_out) for leave_out in kinds}
+    counted_bands = bands()
+    known = sha256 or (predictions.fingerprint(), references.fingerprint())
     provenance = {
         **_describe_run(predictions, references),
-        "predictions_sha256": hashes[0].result(),
-        "dataset_sha256": hashes[1].result(),
+        "predictions_sha256": known[0],
+        "dataset_sha256": known[1],
         **options,
     }
     results: list[Result | NotScored] = []
@@ -181,10 +226,9 @@ def _score(
         if rules not in usable or rules in reasons:
             results.append(NotScored(rules, reasons.get(rules) or _wrong_grid(predictions, rules)))
             continue
-        wanted = set(asked[rules])
-        table = tables[rules.view].select(np.array([key in wanted for key in tables[rules.view].keys()], bool))  # noqa: SIM118
+        table = _asked_rows(references, tables[rules.view], rules, seed)
         # The bands are those of whole answers, so protocols that score each mask have none.
-        own_bands = None if rules.unit == "mask" else bands.get(ignored and rules.ignore)
+        own_bands = None if rules.unit == "mask" else counted_bands.get(rules)
         column = None if own_bands is None else _boundary_column(table.keys(), references, own_bands)
         resampled = resamples if rules is protocols[0] else 0
         results.append(_result_of(Scored(table, rules, column), predictions.source, references, provenance, resampled))
@@ -212,7 +256,7 @@ def _describe_run(predictions: PredictionSource, references: References) -> dict
     }
 
 
-def _describe_reading(predictions: PredictionSource, instances: Instances) -> dict[str, Any]:
+def describe_reading(predictions: PredictionSource, instances: Instances) -> dict[str, Any]:
     """Describe how the predictions were read, which their hash does not contain."""
     names = getattr(predictions, "names", None)
     text = None if names is None else json.dumps(dict(names), sort_keys=True)
@@ -250,6 +294,24 @@ def choose_questions(counts: Sequence[int], protocol: Protocol, seed: int = 0) -
         generator = np.random.default_rng(seed)
         return [(sample, int(generator.integers(count))) for sample, count in enumerate(counts)]
     return [(sample, 0) for sample in range(len(counts))]
+
+
+def _unanswered(references: References, table: RegionCounts, protocol: Protocol, seed: int) -> list[Key]:
+    """List the questions that the protocol scores and that have no counts, in the order of the references."""
+    if protocol.questions == "first":  # without a key per question, which would be most of the memory of a large set
+        answered = set(table.sample_id[table.question_index == 0].tolist())
+        return [(sample_id, 0) for sample_id in references if sample_id not in answered]
+    known = set(table.keys())
+    return [key for key in scored_questions(references, protocol, seed) if key not in known]
+
+
+def _asked_rows(references: References, table: RegionCounts, protocol: Protocol, seed: int) -> RegionCounts:
+    """Return the rows of the questions that the protocol scores."""
+    if protocol.questions == "random":
+        wanted = set(scored_questions(references, protocol, seed))
+        return table.select(np.array([key in wanted for key in table.keys()], bool))  # noqa: SIM118 - no dict
+    rows = table.question_index == 0 if protocol.questions == "first" else np.ones(len(table), bool)
+    return table if rows.all() else table.select(rows)
 
 
 def _describe_unanswered(unanswered: list[Key], samples: int, protocol: Protocol) -> str:

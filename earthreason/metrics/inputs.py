@@ -11,6 +11,7 @@ from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError, PredictionsError
 from earthreason.files import path_of
 from earthreason.metrics.arguments import check_whole_number
+from earthreason.metrics.counted import is_counts, open_counts
 from earthreason.metrics.counts import name_key
 from earthreason.metrics.references import Reference, References, read_references, reference_of
 from earthreason.metrics.values import (
@@ -77,7 +78,8 @@ def as_predictions(value: PredictionsLike, instances: Instances = "error") -> Pr
     """
     check_reading(instances)
     if isinstance(value, str | os.PathLike):
-        return open_predictions(value, instances)
+        path = path_of(value, _PREDICTIONS)
+        return open_counts(path) if is_counts(path) else open_predictions(path, instances)
     if isinstance(value, Predictions | PredictionsFile | PredictionRecords) or (
         hasattr(value, "fingerprint") and hasattr(value, "grid")
     ):

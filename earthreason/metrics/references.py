@@ -188,7 +188,7 @@ class References(Mapping[str, Reference]):
         size = 0
         for sample_id in sorted(self._by_id):
             reference = self._by_id[sample_id]
-            parts += _parts_of(reference)
+            parts += hashed_parts(reference)
             size += len(reference.segmentation["counts"])
             if size > _HASHED_TOGETHER:
                 digest.update("".join(parts).encode())
@@ -197,7 +197,7 @@ class References(Mapping[str, Reference]):
         return digest.hexdigest()
 
 
-def _parts_of(reference: Reference) -> list[str]:
+def hashed_parts(reference: Reference) -> list[str]:
     """Return the text of one sample that is hashed, in parts, because texts of masks are long."""
     name, mask = reference.sample_id, reference.segmentation
     parts = [f"{len(name)}:{name} {mask['size'][0]}x{mask['size'][1]} ", mask["counts"], "\n"]

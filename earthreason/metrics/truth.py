@@ -138,6 +138,19 @@ def references_of(dataset: Dataset, source: str, revision: str | None = None) ->
     return References(references, source, config=dataset.info.config_name or None, split=split, revision=revision)
 
 
+def stream_references(rows: Iterable[Mapping[str, Any]], source: str = "ground truth") -> Iterator[Reference]:
+    """Make references of rows one by one, for `evaluate_stream`.
+
+    Args:
+        rows: rows of parquet files or of a split of `datasets`, loaded or streamed, as for `references_of`.
+        source: name of the rows in messages.
+
+    Raises:
+        DataFormatError: a column is missing, the labels are hidden, or an id or a mask is invalid; names the row.
+    """
+    return _references_of_rows(rows, source)
+
+
 def _references_of_rows(rows: Iterable[Mapping[str, Any]], source: str) -> Iterator[Reference]:
     """Make references of rows; the masks of our own splits are not decoded yet."""
     for index, row in enumerate(rows):

@@ -36,6 +36,11 @@ def check_name(path: Path) -> None:
     refuse_folder(path)
 
 
+def transcripts_of(out: Path) -> Path:
+    """Return the file beside predictions that has their transcripts."""
+    return out.with_suffix(".transcripts.jsonl")
+
+
 def write_predictions(
     path: Path | str, predictions: Iterable[Prediction], info: Mapping[str, Any] | None = None
 ) -> int:

@@ -155,6 +155,10 @@ class Ledger:
         except (ValueError, TypeError) as error:
             raise self._damaged(error) from None
 
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a SELECT."""
+        return list(map(tuple, self._rows(statement)))
+
     # Requests and calls.
 
     def send(self, key: str, sample: SampleKey, stage: str, model: str, max_usd: float) -> int:

@@ -7,7 +7,7 @@ one reads only the files that changed. The rules then judge the facts.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,9 +22,10 @@ from earthreason.data.origin import about_of_source, is_official
 from earthreason.data.pairing import group_by_stem
 from earthreason.data.schema import SPLITS
 from earthreason.data.sources.release import PUBLISHED, PUBLISHED_EMPTY, Release
-from earthreason.errors import EarthReasonError
-from earthreason.files import end_last_line, file_stamp
+from earthreason.errors import DataFormatError, EarthReasonError
+from earthreason.files import atomic_path, end_last_line, file_stamp
 from earthreason.processes import process_pool, run_in_order
+from earthreason.shards import Shard
 
 _JOURNAL_FORM = 4
 """Version of the facts; increase it whenever they change, so that journals with other facts are ignored."""
@@ -126,6 +127,61 @@ def _about(folder: Path) -> About | None:
         return None
 
 
+def read_part(
+    root: Path, shard: Shard, journal: Path, workers: int = 1, progress: Callable[[int], object] = lambda _: None
+) -> int:
+    """Read one part of the files of a release and keep their facts, and return how many files the part has.
+
+    The rules, such as those about leakage between splits and lookalikes, judge all facts; `audit` applies them when it
+    gets the journals of all parts as one, and reads itself what no part has read.
+
+    Args:
+        root: folder that contains the release, at any depth; all machines see it under the same path.
+        shard: part to read.
+        journal: JSONL file for the facts; a part that was interrupted continues.
+        workers: number of processes.
+        progress: as for `audit`.
+    """
+    listed = [(_key(job), job) for job in _files(find_layout(root))]
+    part = dict(listed[number] for number in shard.items_of(len(listed)))
+    seen = _read_journal(journal)
+    jobs = {key: job for key, job in part.items() if key not in seen}
+    progress(len(part) - len(jobs))
+    for _ in _look_at_all(jobs, workers, journal):
+        progress(1)
+    return len(part)
+
+
+def is_journal(path: Path) -> bool:
+    """Return whether a file is a journal of an audit, by its first line."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return {"key", "facts"} <= json.loads(file.readline()).keys()
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def merge_journals(paths: Iterable[Path], out: Path) -> int:
+    """Write one journal with the facts of all, and return how many files it describes.
+
+    Raises:
+        DataFormatError: a file is no journal.
+    """
+    facts: dict[str, Facts] = {}
+    for path in paths:
+        if not is_journal(path):
+            raise DataFormatError(f"{path}: no journal of `earthreason verify`; `verify --shard --journal` writes it")
+        facts |= _read_journal(path)
+    lines = (_line_of(key, found) for key, found in facts.items())
+    with atomic_path(out) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(lines)
+    return len(facts)
+
+
+def _line_of(key: str, facts: Facts) -> str:
+    return json.dumps({"key": key, "facts": asdict(facts)}, ensure_ascii=False) + "\n"
+
+
 def _files(layout: Layout) -> Iterator[Job]:
     for split, parts in layout.splits.items():
         for part, files in parts.items():
@@ -183,6 +239,6 @@ def _look_at_all(jobs: dict[str, Job], workers: int, journal: Path | None) -> It
         )
         for key, facts in zip(jobs, results, strict=True):
             if sink is not None:
-                sink.write(json.dumps({"key": key, "facts": asdict(facts)}, ensure_ascii=False) + "\n")
+                sink.write(_line_of(key, facts))
                 sink.flush()
             yield key, facts

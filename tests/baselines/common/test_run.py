@@ -14,6 +14,8 @@ from baselines.registry import PredictorOptions
 from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import encode_mask
 from earthreason.predictions import read_predictions
+from earthreason.predictions.merge import merge_predictions
+from earthreason.shards import Shard
 from earthreason.types import Prediction
 from tests.baselines.tiny import save_tiny
 
@@ -150,3 +152,21 @@ def test_segment_and_convert_explain_themselves(tmp_path):
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith("error:")
         assert "Traceback" not in done.stderr
+
+
+def test_parts_of_a_split_merge_to_the_bytes_of_the_whole(tmp_path):
+    options = PredictorOptions()
+    predict_split("saliency", options, "sample", "test[:7]", None, "all", tmp_path / "whole.json")
+    parts = [tmp_path / f"part-{number}.json" for number in (1, 2, 3)]
+    counts = [
+        predict_split("saliency", options, "sample", "test[:7]", None, "all", path, Shard(number, 3))
+        for number, path in enumerate(parts, start=1)
+    ]
+    assert merge_predictions(parts, tmp_path / "merged.json") == sum(counts)
+    assert (tmp_path / "merged.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_an_unfinished_part_does_not_continue_as_another_part(tmp_path):
+    Journal(tmp_path / "part.json", {"model": "m", "shard": "1/2"})
+    with pytest.raises(EarthReasonError, match="another shard"):
+        Journal(tmp_path / "part.json", {"model": "m", "shard": "2/2"})
