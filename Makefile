@@ -5,7 +5,7 @@ BIN := .venv/bin
 LOCK ?=
 PIP := $(BIN)/python -m pip install --quiet $(addprefix -c ,constraints.txt $(LOCK))
 # What development and the tests need.
-FOLDERS := ".[geo,questions,dev]" "./baselines[serve,export]" ./leaderboard ./annotation_tools
+FOLDERS := ".[geo,questions,docs,dev]" "./baselines[serve,export]" ./leaderboard ./annotation_tools
 # What an installation depends on: the compiled kernel is built by it.
 BUILD := pyproject.toml setup.py $(wildcard */pyproject.toml */setup.py) $(wildcard earthreason/masks/*.[ch])
 
@@ -25,7 +25,6 @@ types: .venv/test.done
 	$(BIN)/mypy
 
 docs: .venv/test.done
-	$(PIP) -e ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir site
 
 # The wheels and sdists of all four distributions, in dist/.
@@ -51,7 +50,7 @@ mutants: .venv/test.done
 # Write the versions that CI installs, for every Python and platform. Versions that still fit stay as they are; for the
 # newest of all: make lock UPGRADE=--upgrade
 lock:
-	printf '%s\n' $(FOLDERS) ".[croissant,docs]" | .ci/uv pip compile - --quiet --universal --python-version 3.11 $(UPGRADE) \
+	printf '%s\n' $(FOLDERS) ".[croissant]" | .ci/uv pip compile - --quiet --universal --python-version 3.11 $(UPGRADE) \
 		--constraints constraints.txt --no-annotate --custom-compile-command "make lock" --output-file .ci/lock.txt \
 		$(addprefix --no-emit-package ,torch earthreason earthreason-baselines earthreason-leaderboard earthreason-annotation)
 

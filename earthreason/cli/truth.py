@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 if TYPE_CHECKING:
     from earthreason.data.omissions import Tolerance
     from earthreason.metrics.references import References
-    from earthreason.predictions.reader import PredictionsFile
     from earthreason.reports.evaluation import SceneLoader
 
 GroundTruthOption = Annotated[
@@ -32,7 +31,17 @@ def chosen_limit(info: dict[str, Any], limit: int | None) -> int | None:
     return stated if limit is None and isinstance(stated, int) and stated > 0 else limit
 
 
-def chosen_folder(opened: PredictionsFile, config: str | None, data_dir: Path | None) -> Path | None:
+class Opened(Protocol):
+    """What was opened to score: predictions, or counts of them."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def info(self) -> dict[str, Any]: ...
+
+
+def chosen_folder(opened: Opened, config: str | None, data_dir: Path | None) -> Path | None:
     """Return the data folder: the option given, else that of the predictions, if they are of this configuration.
 
     Raises:
@@ -46,7 +55,7 @@ def chosen_folder(opened: PredictionsFile, config: str | None, data_dir: Path | 
 
 
 def load_truth(
-    opened: PredictionsFile,
+    opened: Opened,
     ground_truth: Path | None,
     config: str | None,
     split: str | None,
@@ -68,7 +77,7 @@ def load_truth(
 
 
 def scene_loader(
-    opened: PredictionsFile, ground_truth: Path | None, config: str | None, split: str | None, data_dir: Path | None
+    opened: Opened, ground_truth: Path | None, config: str | None, split: str | None, data_dir: Path | None
 ) -> SceneLoader:
     """Return a loader of images and questions for the split of `load_truth`; a ground-truth file has neither."""
     from earthreason.data.load import load_dataset

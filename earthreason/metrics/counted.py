@@ -23,6 +23,7 @@ from earthreason.metrics.counting import count_regions, size_lookup
 from earthreason.metrics.counts import RegionCounts, ViewCounts, join_tables
 from earthreason.metrics.protocols import PROTOCOLS, View
 from earthreason.metrics.references import References
+from earthreason.predictions.folder import moved
 from earthreason.predictions.instances import Instances
 from earthreason.predictions.merge import common_info
 from earthreason.predictions.reader import PredictionsFile, open_predictions
@@ -219,12 +220,13 @@ def count_part(
     part = _part_of(references, shard)
     views = dict.fromkeys(rules.view for rules in PROTOCOLS.values() if rules.view.accepts(predictions.grid))
     tables = count_regions(_OfPart(predictions, references, part), part, list(views), workers)
-    file = CountedFile(predictions.source, predictions.fingerprint(), predictions.info)
+    info = moved(predictions.info, predictions.path, out)
+    file = CountedFile(predictions.source, predictions.fingerprint(), info)
     counted = CountedPredictions(
         out,
         shard,
         predictions.grid,
-        predictions.info,
+        info,
         predictions.instances,
         (file,),
         (_describe(references, shard),),
@@ -259,7 +261,13 @@ def merge_counts(paths: Sequence[Path], out: Path) -> int:
                 f"{counted.path}: counted against {counted.truths[0].total} samples, but {first.path} against "
                 f"{first.truths[0].total}; count all parts against one split"
             )
-    files = list({file.sha256: file for _, counted in parts for file in counted.files}.values())
+    files = list(
+        {
+            file.sha256: replace(file, info=moved(file.info, counted.path, out))
+            for _, counted in parts
+            for file in counted.files
+        }.values()
+    )
     info = common_info([(file.path, file.info) for file in files])
     truths = tuple(truth for _, counted in parts for truth in counted.truths)
     merged = replace(first, path=out, shard=None, info=info, files=tuple(files), truths=truths)

@@ -52,6 +52,20 @@ def find_folder(info: Mapping[str, Any], path: Path) -> Path | None:
         return folder
 
 
+def moved(info: Mapping[str, Any], path: Path, out: Path) -> dict[str, Any]:
+    """Return the `info` of a file for a file elsewhere: with the data folder as its path from there.
+
+    Args:
+        info: metadata of the file.
+        path: the file.
+        out: file to write.
+    """
+    value = info.get(KEY)
+    if not isinstance(value, str) or not value:
+        return dict(info)
+    return {**info, **remembered(path.resolve().parent / value, out)}
+
+
 @contextmanager
 def without_folder(path: Path, info: Mapping[str, Any]) -> Iterator[Path]:
     """Provide a predictions file that does not say where its data was, to give away: `path` itself, or a copy.

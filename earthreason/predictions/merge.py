@@ -9,6 +9,7 @@ from typing import Any
 
 from earthreason.errors import EarthReasonError, PredictionsError
 from earthreason.files import atomic_path
+from earthreason.predictions.folder import moved
 from earthreason.predictions.reader import PredictionsFile, open_predictions
 from earthreason.predictions.writer import check_name, transcripts_of, write_predictions
 from earthreason.shards import Shard, check_complete
@@ -42,7 +43,7 @@ def merge_predictions(paths: Sequence[Path], out: Path) -> int:
     check_name(out)
     parts = sorted(map(_open_part, paths), key=lambda part: part.shard.number)
     check_complete((part.file.source, part.shard) for part in parts)
-    info = common_info([(part.file.source, part.file.info) for part in parts])
+    info = common_info([(part.file.source, moved(part.file.info, part.file.path, out)) for part in parts])
     written = write_predictions(out, _read_all(parts), info)
     _join(map(transcripts_of, (part.file.path for part in parts)), transcripts_of(out))
     return written
