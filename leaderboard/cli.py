@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any, TYPE_CHECKING
 
 import typer
 
@@ -208,7 +208,7 @@ def list_all_splits(json_out: JsonOption = None) -> None:
     from .splits import bits_of, list_splits
 
     with _database().read() as session:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "split": split.key,
                 "questions": split.questions,
