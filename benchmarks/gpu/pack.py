@@ -172,14 +172,15 @@ def read_machine(path: Path) -> Machine:
 
 
 def read_roots(checkout: Path) -> list[Requirement]:
-    """Read the requirements of EarthReason, its baselines and its GPU tests, without EarthReason itself."""
+    """Read the requirements of EarthReason, its baselines and its GPU tests; EarthReason itself is in the checkout."""
     core, baselines = (
         tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         for folder in (checkout, checkout / "baselines")
     )
-    extras = core["optional-dependencies"]
-    tests = [line for line in extras["dev"] if canonicalize_name(Requirement(line).name) in TESTS]
-    lines = [*core["dependencies"], *extras["geo"], *baselines["dependencies"], *tests]
+    tests = [
+        line for line in core["optional-dependencies"]["dev"] if canonicalize_name(Requirement(line).name) in TESTS
+    ]
+    lines = [*core["dependencies"], *baselines["dependencies"], *tests]
     return [wanted for wanted in map(Requirement, lines) if canonicalize_name(wanted.name) != "earthreason"]
 
 

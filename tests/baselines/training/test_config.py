@@ -62,7 +62,7 @@ def test_a_wrong_override_is_named(override, words):
 
 @pytest.mark.parametrize("model", ["lisa", "pixellm", "psalm"])
 def test_the_tiny_preset_suits_every_model_as_the_page_says(model):
-    page = (CONFIGS.parents[1] / "docs" / "baselines.md").read_text()
+    page = (CONFIGS.parents[2] / "docs" / "baselines.md").read_text()
     changes = shlex.split(page.partition("--out runs/lisa \\\n")[2].partition("\n```")[0])
     assert len(changes) == 2
     config = load_config(CONFIGS / "tiny.yaml", [f"model.name={model}", "model.tokenizer=bytes", *changes])

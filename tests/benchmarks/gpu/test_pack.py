@@ -164,13 +164,21 @@ def git(folder, *arguments):
     subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True)
 
 
+def write_project(root, baselines):
+    """Write the two projects of a checkout whose packages are carried."""
+    (root / "baselines").mkdir(exist_ok=True)
+    (root / "pyproject.toml").write_text("[project]\ndependencies = []\n[project.optional-dependencies]\ndev = []\n")
+    dependencies = ["earthreason[geo]==0.2.0", *baselines]
+    (root / "baselines" / "pyproject.toml").write_text(f"[project]\ndependencies = {dependencies}\n")
+
+
 @pytest.fixture
 def checkout(tmp_path, shelf, monkeypatch):
     """Make a checkout whose project needs pluggy and packages that the machine has."""
     root = tmp_path / "checkout"
     (root / "benchmarks" / "gpu").mkdir(parents=True)
     (root / "benchmarks" / "gpu" / "machine.txt").write_text("torch\n")
-    (root / "pyproject.toml").write_text('[project]\ndependencies = ["pluggy", "torch"]\n')
+    write_project(root, ["pluggy", "torch"])
     (root / ".gitignore").write_text("packed/\nignored\n")
     git(root, "init", "-q")
     git(root, "add", ".")
@@ -235,7 +243,7 @@ def test_pack_carries_the_words_of_the_training_texts(checkout, capsys, monkeypa
 
 
 def test_pack_keeps_the_commit_for_the_results(checkout):
-    (checkout / "pyproject.toml").write_text('[project]\ndependencies = ["pluggy"]\n')
+    write_project(checkout, ["pluggy"])
     pack(checkout / "packed", 1)
     commit = subprocess.run(["git", "-C", checkout, "rev-parse", "HEAD"], capture_output=True, text=True).stdout
     assert (checkout / "packed" / "commit.txt").read_text() == f"{commit[:12]}-dirty\n"
