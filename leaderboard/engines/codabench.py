@@ -30,7 +30,7 @@ if not all(map(find_spec, {list(MODULES)})):  # the image is a plain Python
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--disable-pip-version-check"]
     subprocess.run([*install, "-r", str(program / "requirements.txt")], check=True)
 
-from .scoring import run_codabench
+from leaderboard.engines.scoring import run_codabench
 
 sys.exit(run_codabench(sys.argv))
 """

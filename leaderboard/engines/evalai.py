@@ -25,7 +25,7 @@ _EVALUATION_SCRIPT = """import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from .evalai_script import evaluate
+from leaderboard.engines.evalai_script import evaluate
 """
 
 
