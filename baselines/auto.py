@@ -1,6 +1,6 @@
 """Register the models of this package with transformers, so that `AutoModel.from_pretrained` loads their checkpoints.
 
-`import baselines.auto` is enough: it registers the configuration, model and processor of each.
+`import earthreason_baselines.auto` is enough: it registers the configuration, model and processor of each.
 """
 
 from __future__ import annotations

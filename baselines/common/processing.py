@@ -98,7 +98,7 @@ class Processor(ABC):
 
         Args:
             folder: folder or Hub id.
-            config: configuration of the model; None reads that of the checkpoint, after `import baselines.auto`.
+            config: configuration of the model; None reads that of the checkpoint, if the module `auto` was imported.
             **_: what transformers' AutoProcessor passes besides.
 
         Raises:

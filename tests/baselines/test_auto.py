@@ -94,6 +94,16 @@ def test_a_loaded_checkpoint_is_saved_and_loaded_again_bit_for_bit(loaded):
     assert loaded["again"] == [True, True]
 
 
+@pytest.mark.parametrize("name", ["shipping/card.md", "shipping/plain_card.md", "checkpoints/tiny/README.md"])
+def test_the_example_of_each_card_loads_the_checkpoint(name):
+    """Cards are read where the package is installed, so their example has its installed name."""
+    code = (ROOT / "baselines" / name).read_text().partition("```python\n")[2].partition("```")[0]
+    for folder in ("FOLDER", "{{ name }}"):
+        code = code.replace(folder, str(TINY))
+    found = run(f"{code}\nimport json\nprint(json.dumps([type(model).__name__, type(processor).__name__]))\n")
+    assert found == ["SegEarthR1Model", "SegEarthR1Processor"]
+
+
 def test_without_the_import_transformers_does_not_know_the_model(tmp_path):
     folder = save_tiny(tmp_path / "tiny")
     code = (
