@@ -170,7 +170,10 @@ def test_protocols_are_explained():
         (["synth", "--out", "{folder}/new", "--train", "0", "--val", "0"], "error: there are no scenes to write"),
         # The rest of the sentence differs from one version of typer to another.
         (["synth", "--out", "{folder}/new", "--train", "-1"], "Invalid value for '--train'"),
-        (["synth", "--out", "{folder}/new", "--train", "3", "--empty-share", "1.5"], "Invalid value for '--empty-share'"),
+        (
+            ["synth", "--out", "{folder}/new", "--train", "3", "--empty-share", "1.5"],
+            "Invalid value for '--empty-share'",
+        ),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_two(arguments, words, preds, truth, tmp_path):
