@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from earthreason.cli.app import report_json, status, stdout
+from earthreason.cli.completions import complete_protocol
 from earthreason.cli.options import JsonOption
 from earthreason.cli.submit import SERVER_VARIABLE, Training
 
@@ -19,7 +20,12 @@ _LEAST_NAME, _GAP = 5, 2
 def board(
     server: Annotated[str, typer.Option(envvar=SERVER_VARIABLE, help="URL of the leaderboard.")],
     split: Annotated[str, typer.Option(help="Split as CONFIG/NAME; default: the one that the board opens with.")] = "",
-    protocol: Annotated[str, typer.Option(help="Protocol of the scores; `earthreason protocols` lists them.")] = "",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="Protocol of the scores; `earthreason protocols` lists them.", autocompletion=complete_protocol
+        ),
+    ] = "",
     subset: Annotated[str, typer.Option(help="Group of questions, such as 'category: airport'.")] = "",
     sort: Annotated[str, typer.Option(help="A score, `date`, `model` or `size`.")] = "",
     ascending: Annotated[
