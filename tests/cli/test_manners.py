@@ -197,3 +197,20 @@ def test_a_piped_table_has_no_lines_and_cuts_nothing(tmp_path, monkeypatch):
         f"{'a' * 150}     1",
         f"[b]{' ' * 147}  1000",
     ]
+
+
+@pytest.mark.parametrize(
+    ("redirect", "encoding"), [("", "ascii"), ("", "latin-1"), (">&-", "utf-8"), ("2>&-", "utf-8")]
+)
+def test_any_standard_output_will_do(redirect, encoding):
+    line = f"{shlex.quote(sys.executable)} -m earthreason protocols {redirect}"
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
+    done = subprocess.run(["sh", "-c", line], env=env, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (b"segearth-r1" in done.stdout) == (redirect != ">&-")
+
+
+def test_an_unset_variable_is_not_taken_for_the_current_folder():
+    result = CliRunner().invoke(app, ["verify", ""])
+    assert result.exit_code == 2
+    assert "it is empty" in result.output
