@@ -133,7 +133,8 @@ def prelabel(
     shared = shared_pictures(workspace, results)
     if shared and isinstance(helper, QUESTION_BLIND):
         console.print(
-            f"{shared} tasks share a picture and got the same mask, because {model} does not read questions",
+            f"{count_of(shared, 'task')} share a picture and got the same mask, because {model} does not read "
+            "questions",
             soft_wrap=True,
         )
     if other is None or compare_with is None:

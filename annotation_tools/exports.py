@@ -14,6 +14,7 @@ from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.files import atomic_path, refuse_taken, write_json, write_text
 from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import decode_rle
+from earthreason.plurals import count_of
 from earthreason.questions.settlement import LeftOut, left_out
 
 from .drawing import Drawing
@@ -213,6 +214,7 @@ def _require_questions(workspace: Workspace, agreed: AgreedSamples) -> None:
     without = [name for name in agreed.entries if not workspace.tasks[name].questions]
     if without:
         raise EarthReasonError(
-            f"{workspace.root}: {len(without)} samples have no questions ({without[0]!r}, ...), and a release needs "
-            "them. Export as coco, generate questions with `earthreason questions generate`, and review that run"
+            f"{workspace.root}: {count_of(len(without), 'sample has', 'samples have')} no questions ({without[0]!r}, "
+            "...), and a release needs them. Export as coco, generate questions with `earthreason questions generate`, "
+            "and review that run"
         )

@@ -124,8 +124,8 @@ def import_(
             soft_wrap=True,
         )
         if images.dropped:
-            message = f"{images.dropped} pre-annotations were dropped because their pictures were replaced"
-            stdout().print(message, soft_wrap=True)
+            dropped = count_of(images.dropped, "pre-annotation was", "pre-annotations were")
+            stdout().print(f"{dropped} dropped, because pictures were replaced", soft_wrap=True)
     for path, of_path in zip(masks or (), results, strict=True):
         new = f", {count_of(of_path.images, 'new target')}" if of_path.images else ""
         stdout().print(f"{path}: {count_of(of_path.masks, 'mask')}{new}", soft_wrap=True, markup=False)
@@ -217,8 +217,8 @@ def export(
         total = written.questions if not only_reviewed else (written.questions or 0) + written.undecided
         what = "left out" if only_reviewed else "exported all the same (--only-reviewed leaves them out)"
         console.print(
-            f"the review is unfinished: {written.undecided} of the {total} questions that remain are not decided, and "
-            f"{what}",
+            f"the review is unfinished; undecided: {written.undecided} of "
+            f"{count_of(total or 0, 'remaining question')}, {what}",
             soft_wrap=True,
         )
     if form == "release":

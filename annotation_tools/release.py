@@ -14,6 +14,7 @@ from earthreason.data.schema import SPLITS, Record
 from earthreason.errors import EarthReasonError
 from earthreason.masks.png import encode_mask_png
 from earthreason.masks.rle import decode_rle
+from earthreason.plurals import count_of
 from earthreason.types import RLE
 
 from .drawing import Drawing
@@ -97,16 +98,16 @@ def settled_entries(workspace: Workspace, annotator: str | None = None) -> dict[
         twice = [task for task, several in drawings.items() if len(several) > 1 and task not in consensus]
         if twice:
             raise EarthReasonError(
-                f"{workspace.root}: {len(twice)} images were drawn by several people ({twice[0]!r}, ...); run "
-                "`adjudicate` first, or choose a person with --annotator"
+                f"{workspace.root}: {count_of(len(twice), 'image was', 'images were')} drawn by several people "
+                f"({twice[0]!r}, ...); run `adjudicate` first, or choose a person with --annotator"
             )
         single = {task: _alone(several[0]) for task, several in drawings.items() if task not in consensus}
         return single | {task: entry for task, entry in consensus.items() if entry.settled}
     stale = [task for task, entry in consensus.items() if not entry.is_of(drawings.get(task, []))]
     if stale:
         raise EarthReasonError(
-            f"{workspace.root}: {len(stale)} images were drawn again, or drawings of them withdrawn, after "
-            f"`adjudicate` ({stale[0]!r}, ...); run it again"
+            f"{workspace.root}: {count_of(len(stale), 'image was', 'images were')} drawn again, or drawings withdrawn, "
+            f"after `adjudicate` ({stale[0]!r}, ...); run it again"
         )
     return {task: entry for task, entry in consensus.items() if entry.settled}
 

@@ -14,6 +14,7 @@ from earthreason.data.schema import Record
 from earthreason.data.sources import Source
 from earthreason.errors import EarthReasonError
 from earthreason.masks.rle import encode_mask
+from earthreason.plurals import count_of
 from earthreason.questions.settlement import SettledSample, left_out
 
 SampleKey = tuple[str, str]
@@ -139,7 +140,8 @@ class ReviewedSamples:
             raise EarthReasonError("the review has none of these samples")
         if changed:
             raise EarthReasonError(
-                f"{len(changed)} samples have changed since they were reviewed: {'; '.join(changed[:_LISTED])}"
+                f"{count_of(len(changed), 'sample has', 'samples have')} changed since the review: "
+                f"{'; '.join(changed[:_LISTED])}"
                 f"{'; ...' if len(changed) > _LISTED else ''}. Create a new review, or omit --reviews"
             )
         if not self.counts:

@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from earthreason.cli.app import command_line, guard, make_app, stdout
-from earthreason.cli.completions import complete_config, complete_split, names_beginning
+from earthreason.cli.completions import complete_config, complete_split
 from earthreason.cli.options import CONFIG_HELP, DataDirOption, ShardOption
 from earthreason.plurals import count_of
 
 from .checkpoints import shipped_checkpoints
+from .cli_completions import complete_model, complete_settings, complete_trainable
 from .cli_options import (
     CHECKPOINT_HELP,
     SHIPPED,
@@ -39,20 +40,6 @@ from .serve.command import serve
 app = make_app("earthreason-baselines", "Reference models for geospatial pixel reasoning.")
 
 _TRAINABLE = ", ".join(trainable_models())
-
-
-def _complete_model(incomplete: str) -> list[str]:
-    return names_beginning(MODELS, incomplete)
-
-
-def _complete_trainable(incomplete: str) -> list[str]:
-    return names_beginning(trainable_models(), incomplete)
-
-
-def _complete_settings(incomplete: str) -> list[str]:
-    folder = Path(__file__).with_name("configs")
-    paths = (path.relative_to(folder).with_suffix("") for path in sorted(folder.glob("*/*.yaml")))
-    return names_beginning((path.as_posix() for path in paths), incomplete)
 
 
 def _for(option: str) -> str:
@@ -88,7 +75,7 @@ def predict(
         typer.Option(
             "--model",
             help=f"Model to run: {', '.join(MODELS)}, or your own as MODULE:CLASS.",
-            autocompletion=_complete_model,
+            autocompletion=complete_model,
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Predictions file to write: .json or .jsonl.")],
@@ -193,11 +180,11 @@ app.command()(segment)
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help=f"Model to train: {_TRAINABLE}.", autocompletion=_complete_trainable)],
+    model: Annotated[str, typer.Argument(help=f"Model to train: {_TRAINABLE}.", autocompletion=complete_trainable)],
     config: Annotated[
         Path,
         typer.Option(
-            "--config", help="YAML file, or a shipped one such as segearth_r1/tiny.", autocompletion=_complete_settings
+            "--config", help="YAML file, or a shipped one such as segearth_r1/tiny.", autocompletion=complete_settings
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; an unfinished run is resumed.")],

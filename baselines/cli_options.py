@@ -10,6 +10,7 @@ from earthreason.cli.completions import names_beginning
 from earthreason.errors import DataFormatError
 
 from .checkpoints import shipped_checkpoints
+from .cli_completions import complete_device, complete_dtype
 from .cli_weights import TaskName
 
 
@@ -32,9 +33,14 @@ def complete_checkpoint(incomplete: str) -> list[str]:
 CHECKPOINT_HELP = f"Folder or Hub id of the weights, or a checkpoint of this package by name ({SHIPPED})."
 
 DEVICE_HELP = "Torch device, such as cpu, cuda, cuda:1 or mps; `auto` takes a GPU if there is one."
-DeviceOption = Annotated[str, typer.Option("--device", help=DEVICE_HELP)]
+DeviceOption = Annotated[str, typer.Option("--device", help=DEVICE_HELP, autocompletion=complete_device)]
 
-DtypeOption = Annotated[str, typer.Option("--dtype", help="Data type of the model: float32, bfloat16 or float16.")]
+DtypeOption = Annotated[
+    str,
+    typer.Option(
+        "--dtype", help="Data type of the model: float32, bfloat16 or float16.", autocompletion=complete_dtype
+    ),
+]
 
 ThresholdOption = Annotated[
     float | None,

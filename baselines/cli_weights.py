@@ -11,6 +11,7 @@ import typer
 from earthreason.cli.app import stdout
 from earthreason.errors import UnknownNameError
 
+from .cli_completions import complete_assembled, complete_convertible, complete_dtype
 from .registry import (
     AssemblyOptions,
     ConversionOptions,
@@ -26,6 +27,11 @@ from .registry import (
 _CONVERTIBLE = ", ".join(convertible_models())
 
 
+WeightTypeOption = Annotated[
+    str, typer.Option("--dtype", help="Data type of the weights to write.", autocompletion=complete_dtype)
+]
+
+
 class TaskName(StrEnum):
     """Kinds of questions."""
 
@@ -38,7 +44,9 @@ def _for(names: list[str]) -> str:
 
 
 def convert(
-    model: Annotated[str, typer.Argument(help=f"Model to convert: {_CONVERTIBLE}.")],
+    model: Annotated[
+        str, typer.Argument(help=f"Model to convert: {_CONVERTIBLE}.", autocompletion=complete_convertible)
+    ],
     source: Annotated[str, typer.Argument(help="Published checkpoint.")],
     target: Annotated[Path, typer.Argument(help="Folder to write; it must not exist, or be empty.")],
     clip: Annotated[
@@ -55,7 +63,7 @@ def convert(
             help=f"{_for(models_with_option('config'))}config.json of a model of another size than the published one.",
         ),
     ] = None,
-    dtype: Annotated[str, typer.Option("--dtype", help="Data type of the weights to write.")] = "float32",
+    dtype: WeightTypeOption = "float32",
     task: Annotated[
         TaskName | None,
         typer.Option(
@@ -92,7 +100,10 @@ def convert(
 
 
 def assemble(
-    model: Annotated[str, typer.Argument(help=f"Model to assemble: {', '.join(assembled_models())}.")],
+    model: Annotated[
+        str,
+        typer.Argument(help=f"Model to assemble: {', '.join(assembled_models())}.", autocompletion=complete_assembled),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist, or be empty.")],
     llm: Annotated[
         str | None,
@@ -116,7 +127,7 @@ def assemble(
             help=f"{_for(assembled_models('mask2former'))}folder or Hub id of a Mask2Former with Swin, or a .pkl file.",
         ),
     ] = None,
-    dtype: Annotated[str, typer.Option("--dtype", help="Data type of the weights to write.")] = "float32",
+    dtype: WeightTypeOption = "float32",
 ) -> None:
     """Build a model from pretrained parts, to train as in its paper. What starts new is printed.
 

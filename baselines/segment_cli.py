@@ -16,7 +16,8 @@ from earthreason.errors import EarthReasonError
 from earthreason.files import read_text, refuse_folder
 from earthreason.progress import progress_bar
 
-from .cli_options import CHECKPOINT_HELP, DeviceOption, DtypeOption, TaskOption, ThresholdOption
+from .cli_completions import complete_model
+from .cli_options import CHECKPOINT_HELP, DeviceOption, DtypeOption, TaskOption, ThresholdOption, complete_checkpoint
 
 if TYPE_CHECKING:
     from earthreason.geo.answers import SceneAnswer, SceneAnswers
@@ -44,10 +45,17 @@ def segment(
             ".tif is the mask; .gpkg, .geojson, .shp, .fgb and .kml are polygons.",
         ),
     ] = None,
-    checkpoint: Annotated[str | None, typer.Option("--checkpoint", help=CHECKPOINT_HELP)] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", help=CHECKPOINT_HELP, autocompletion=complete_checkpoint)
+    ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", show_default="the checkpoint's", help="Model to run, or your own as MODULE:CLASS."),
+        typer.Option(
+            "--model",
+            show_default="the checkpoint's",
+            help="Model to run, or your own as MODULE:CLASS.",
+            autocompletion=complete_model,
+        ),
     ] = None,
     questions_file: Annotated[
         Path | None, typer.Option("--questions", help="Text file with further questions, one a line.")

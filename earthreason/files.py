@@ -25,8 +25,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Raises:
         FileExistsError: `target` is a folder that is not empty and a folder was written.
         IsADirectoryError: `target` is a folder and a file was written.
+        OSError: `target` is a device or a pipe, such as /dev/null, which a file would replace.
     """
     given, target = str(target), Path(target)
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise OSError(errno.EINVAL, "is a device or a pipe; give the name of a file", given)
     if target.name in ("", ".."):  # `.` has no name for the temporary path
         target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earthreason.cli.app import guard, make_app, report_json, status, stderr, stdout
+from earthreason.cli.completions import complete_split
 from earthreason.cli.options import JsonOption
 from earthreason.cli.ports import check_free, url_of
 from earthreason.errors import DataNotFoundError, EarthReasonError
@@ -147,10 +148,10 @@ def migrate() -> None:
 
 @splits.command("add")
 def add_split(
-    config: Annotated[
-        str, typer.Option("--config", help="Dataset configuration; 'default' is the official release.")
-    ] = "default",
-    name: Annotated[str, typer.Option("--split", help="Split to add: train, val or test.")] = "test",
+    config: engines_cli.ConfigOption = "default",
+    name: Annotated[
+        str, typer.Option("--split", help="Split to add: train, val or test.", autocompletion=complete_split)
+    ] = "test",
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Folder of the release.")] = None,
     ground_truth: Annotated[
         Path | None, typer.Option("--ground-truth", help="Read the labels from this ground-truth file instead.")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from earthreason.cli.app import report_json, status, stderr, stdout
+from earthreason.cli.completions import complete_protocol
 from earthreason.cli.options import ConfigOption, DataDirOption, JsonOption, PredictionsPath, SplitOption
 from earthreason.cli.submit import (
     BackboneOption,
@@ -36,6 +37,7 @@ MainProtocolOption = Annotated[
         "--protocol",
         help="Protocol that ranks the models (see `earthreason protocols`).",
         show_default="that of the dataset's authors",
+        autocompletion=complete_protocol,
     ),
 ]
 

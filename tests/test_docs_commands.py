@@ -3,6 +3,7 @@
 import re
 import shlex
 import tomllib
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def commands_of(page):
             yield words
 
 
+@cache
 def load(program):
     return typer.main.get_command(import_module(APPS[program]).app)
 

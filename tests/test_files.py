@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,12 @@ def test_json_refuses_what_is_not_json(tmp_path):
         write_json(tmp_path / "a.json", float("nan"))
     write_json(tmp_path / "a.json", {"ä": 1})
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"ä": 1}
+
+
+def test_a_pipe_or_device_is_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="is a device or a pipe"):
+        write_json(pipe, {})
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

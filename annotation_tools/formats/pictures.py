@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from earthreason.errors import DataFormatError
+from earthreason.plurals import count_of
 
 from .base import AnnotatedImage, Mark, Patch
 from .label_values import BACKGROUND, LabelValues, colour_of, is_grey, read_label_picture
@@ -272,7 +273,10 @@ class _Folder:
 
     def _listed(self) -> str:
         often = self._pixels.most_common(_LISTED)
-        listed = ", ".join(f"{code} ({count:,} pixels in {self._files[code]} files)" for code, count in often)
+        listed = ", ".join(
+            f"{code} ({count:,} {'pixel' if count == 1 else 'pixels'} in {count_of(self._files[code], 'file')})"
+            for code, count in often
+        )
         return listed + (f" and {len(self._pixels) - _LISTED} more" if len(self._pixels) > _LISTED else "")
 
     def marks(self, path: Path) -> Iterator[Mark]:
@@ -316,8 +320,8 @@ class _Folder:
             yield Mark(label, partial(self._drawn, part, list(found.counts)), self._source.name_of(part))
         if not np.array_equal(united, read_label_picture(path)[0] != BACKGROUND):
             raise DataFormatError(
-                f"{self.names[path].shown}: is not the union of its {len(self._parts[path])} masks in targets/; delete "
-                "these, or change them too"
+                f"{self.names[path].shown}: is not the union of its {count_of(len(self._parts[path]), 'mask')} in "
+                "targets/; delete what is there, or change it too"
             )
 
     def _drawn(self, path: Path, wanted: list[int], height: int, width: int) -> Patch:

@@ -9,6 +9,7 @@ from typing import Any
 
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_json
+from earthreason.plurals import count_of
 
 from ..formats.labelstudio import CATEGORY, IMAGE
 from ..servers import Server
@@ -136,7 +137,7 @@ def push_project(
             changes.append(f"expected by tasks, but not in --category, so nobody can choose: {', '.join(left_out)}")
     changes += _said(there, wishes, len(names) - len(missing))
     if stale := there.tasks & set(background.settled):
-        changes.append(f"still in the queue, but settled meanwhile, as their texts say: {len(stale)} tasks")
+        changes.append(f"still in the queue, but settled meanwhile, as their texts say: {count_of(len(stale), 'task')}")
     for start in range(0, len(missing), _BATCH):
         batch = missing[start : start + _BATCH]
         _upload(client, workspace, project, batch, there.addresses)
@@ -251,14 +252,14 @@ def _apply_to_settings(
 def _said(there: _There, wishes: Wishes, shown: int) -> list[str]:
     said = []
     if there.reworded:
-        said.append(f"texts changed: {there.reworded} tasks")
+        said.append(f"texts changed: {count_of(there.reworded, 'task')}")
     if there.redone:
-        said.append(f"pre-annotations replaced: {there.redone} tasks")
+        said.append(f"pre-annotations replaced: {count_of(there.redone, 'task')}")
     if there.kept:
-        said.append(f"pre-annotations not replaced, because someone has begun to draw: {there.kept} tasks")
+        said.append(f"pre-annotations not replaced, because someone has begun to draw: {count_of(there.kept, 'task')}")
     if wishes.uncertain_first and shown:
         said.append(
-            f"order not changed: {shown} tasks are there already; sort them by 'Prediction score' and choose 'Label "
-            "Tasks As Displayed'"
+            f"order not changed: {count_of(shown, 'task is', 'tasks are')} there already; sort the tasks by "
+            "'Prediction score' and choose 'Label Tasks As Displayed'"
         )
     return said

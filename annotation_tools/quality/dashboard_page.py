@@ -7,10 +7,11 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
-from rich.table import Column, Table
 
 import earthreason.reports
 from earthreason.files import write_text
+from earthreason.plurals import count_of
+from earthreason.reports.tables import new_table, print_table
 
 from .dashboard import Dashboard, Progress
 from .report import number
@@ -23,24 +24,24 @@ def print_dashboard(state: Dashboard, console: Console) -> None:
     console.print("; ".join(f"{label} {value}" for label, value in totals(state)), soft_wrap=True, markup=False)
     rows = [cells(person, state.day) for person in state.people]
     used = [place for place in range(len(COLUMNS)) if place == 0 or any(row[place] != "-" for row in rows)]
-    table = Table(*(Column(COLUMNS[place], overflow="fold") for place in used))  # whole names, also in 80 columns
+    table = new_table(COLUMNS[0], numbers=[COLUMNS[place] for place in used if place])
     for row in rows:
         table.add_row(*(row[place] for place in used))
     if rows:
-        console.print(table, markup=False)
+        print_table(table, console)
 
 
 def totals(state: Dashboard) -> list[tuple[str, str]]:
     """List the totals of a project with their labels."""
     listed = [
-        ("drawn", f"{state.drawn} of {state.tasks} tasks"),
+        ("drawn", f"{state.drawn} of {count_of(state.tasks, 'task')}"),
         ("settled", str(state.settled)),
         ("waiting for a third person", str(state.disputed)),
     ]
     if state.gold:
         listed.append(("gold tasks", str(state.gold)))
     if state.questions is not None:
-        listed.append(("judged", f"{state.questions[1]} of {state.questions[0]} questions"))
+        listed.append(("judged", f"{state.questions[1]} of {count_of(state.questions[0], 'question')}"))
     listed += [("mean IoU", number(state.iou)), ("drawings an hour", number(state.per_hour, 1))]
     return listed if state.cost is None else [*listed, ("cost of a drawing", number(state.cost, 2))]
 

@@ -11,14 +11,15 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 from rich.console import Console
-from rich.table import Column, Table
 
 import earthreason.reports
 from earthreason.files import write_text
 from earthreason.masks.grids import nearest_indices
 from earthreason.metrics.statistics import FEW_IMAGES
 from earthreason.overlay import outline_mask
+from earthreason.plurals import count_of
 from earthreason.reports.page import embed_image
+from earthreason.reports.tables import new_table, print_table
 
 from ..drawing import Drawing
 from ..review.pictures import MASK_COLOUR
@@ -57,40 +58,40 @@ def print_quality(quality: Quality, console: Console) -> None:
         mean = quality.iou[0]
         distance = "" if quality.distance is None else f"; outlines {quality.distance:.2f} px apart"
         console.print(
-            f"{quality.images} images drawn by several people, {len(quality.pairs)} pairs: IoU {mean:.3f} "
-            f"({describe_interval(quality)}), 5th percentile {quality.iou_low:.3f}{distance}",
+            f"{count_of(quality.images, 'image')} drawn by several people, {count_of(len(quality.pairs), 'pair')}: "
+            f"IoU {mean:.3f} ({describe_interval(quality)}), 5th percentile {quality.iou_low:.3f}{distance}",
             soft_wrap=True,
             markup=False,
         )
     if quality.targets is not None:
         console.print(describe_targets(quality.targets), soft_wrap=True, markup=False)
-    table = Table("agreement on", "items", "raw", "PABAK", "alpha", "prevalence")
+    table = new_table("agreement on", numbers=("items", "raw", "PABAK", "alpha"))
+    table.add_column("prevalence", overflow="fold")
     for name, agreement in kinds(quality):
         values = (number(value) for value in (agreement.raw, agreement.pabak, agreement.alpha))
         table.add_row(name, str(agreement.things), *values, shares(agreement))
-    console.print(table, markup=False)
-    people = Table(
-        Column("annotator", overflow="fold"), "tasks", "empty", "seconds", "IoU with others", "drift (rho, p)"
-    )
+    print_table(table, console)
+    numbers = ("tasks", "empty", "seconds", "IoU with others", "drift (rho, p)")
+    people = new_table("annotator", numbers=numbers)
     for person in quality.people:
         drift = "-" if person.drift is None else f"{person.drift[0]:+.2f}, {person.drift[1]:.3f}"
         people.add_row(
             person.name, str(person.tasks), f"{person.empty:.0%}", number(person.seconds, 1), number(person.iou), drift
         )
     if quality.people:
-        console.print(people, markup=False)
+        print_table(people, console)
     for reviewer, (count, seconds) in quality.pace.items():
         twice, share = quality.consistency.get(reviewer, (0, 0.0))
         again = f"; {share:.0%} of {twice} judged the same the second time" if twice else ""
-        console.print(f"{reviewer} judged {count} questions, median {seconds:.1f} s{again}", markup=False)
+        console.print(f"{reviewer} judged {count_of(count, 'question')}, median {seconds:.1f} s{again}", markup=False)
 
 
 def describe_targets(targets: TargetAgreement) -> str:
     """Describe the agreement on separate targets in a line."""
     return (
-        f"{targets.tasks} tasks with separate targets: F1 {number(targets.f1)}, panoptic quality "
-        f"{number(targets.panoptic)}; {targets.same} targets marked by both people of a pair (IoU above {FOUND:g}), "
-        f"{targets.different} by one of them"
+        f"{count_of(targets.tasks, 'task')} with separate targets: F1 {number(targets.f1)}, panoptic quality "
+        f"{number(targets.panoptic)}; {count_of(targets.same, 'target')} marked by both people of a pair (IoU above "
+        f"{FOUND:g}), {targets.different} by one of them"
     )
 
 

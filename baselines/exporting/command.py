@@ -11,6 +11,7 @@ import typer
 from earthreason.cli.app import command_line, stdout
 from earthreason.plurals import count_of
 
+from ..cli_options import complete_checkpoint
 from ..cli_weights import TaskName
 
 
@@ -23,7 +24,12 @@ class ExportFormat(StrEnum):
 
 def export(
     checkpoint: Annotated[
-        str, typer.Option("--checkpoint", help="Folder, Hub id or shipped name of the checkpoint to export.")
+        str,
+        typer.Option(
+            "--checkpoint",
+            help="Folder, Hub id or shipped name of the checkpoint to export.",
+            autocompletion=complete_checkpoint,
+        ),
     ],
     kind: Annotated[
         ExportFormat, typer.Option("--format", help="torch-export for PyTorch, onnx for onnxruntime and others.")

@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from ..cli_options import CHECKPOINT_HELP, DEVICE_HELP, DtypeOption, TaskOption
+from ..cli_completions import complete_device, complete_model
+from ..cli_options import CHECKPOINT_HELP, DEVICE_HELP, DtypeOption, TaskOption, complete_checkpoint
 
 _LARGEST_PICTURE = 178
 """Megapixels that Pillow decodes at most."""
 
 
 def serve(
-    checkpoint: Annotated[str, typer.Option("--checkpoint", help=CHECKPOINT_HELP)],
+    checkpoint: Annotated[str, typer.Option("--checkpoint", help=CHECKPOINT_HELP, autocompletion=complete_checkpoint)],
     scenes: Annotated[
         Path | None, typer.Option("--scenes", help="Folder of GeoTIFFs (.tif, .tiff, .jp2) to offer as maps.")
     ] = None,
@@ -22,11 +23,22 @@ def serve(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     device: Annotated[
         list[str] | None,
-        typer.Option("--device", show_default="auto", help=f"{DEVICE_HELP} Repeat it for a model on each."),
+        typer.Option(
+            "--device",
+            show_default="auto",
+            help=f"{DEVICE_HELP} Repeat it for a model on each.",
+            autocompletion=complete_device,
+        ),
     ] = None,
     dtype: DtypeOption = "float32",
     model: Annotated[
-        str | None, typer.Option("--model", show_default="the checkpoint's", help="Model of the weights.")
+        str | None,
+        typer.Option(
+            "--model",
+            show_default="the checkpoint's",
+            help="Model of the weights.",
+            autocompletion=complete_model,
+        ),
     ] = None,
     task: TaskOption = None,
     max_upload_mb: Annotated[

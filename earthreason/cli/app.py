@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -131,11 +132,14 @@ def make_app(name: str, purpose: str) -> typer.Typer:
 
 def guard(run: Callable[[], None]) -> None:
     """Run a command line; print an input error without a traceback and exit with 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # characters that its encoding lacks are printed as escapes
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             run()
         finally:
-            sys.stdout.flush()  # reports a full disk here rather than at interpreter exit
+            if sys.stdout is not None:  # None if it was closed before the start
+                sys.stdout.flush()  # reports a full disk here rather than at interpreter exit
     except EarthReasonError as error:
         _fail(str(error))
     except ModuleNotFoundError as error:
@@ -160,7 +164,8 @@ def guard(run: Callable[[], None]) -> None:
 
 def _fail(message: str) -> NoReturn:
     stderr().print("[red]error:[/red] ", end="")
-    sys.stderr.write(f"{message}\n")
+    if sys.stderr is not None:
+        sys.stderr.write(f"{message}\n")
     raise SystemExit(2) from None
 
 

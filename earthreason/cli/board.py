@@ -8,17 +8,24 @@ from typing import Annotated, Any
 import typer
 
 from earthreason.cli.app import report_json, status, stdout
+from earthreason.cli.completions import complete_protocol
 from earthreason.cli.options import JsonOption
 from earthreason.cli.submit import SERVER_VARIABLE, Training
 
 _SCORES = ("gIoU", "cIoU", "Pr@0.5", "N-acc", "T-acc")
+_NAMES = (1, 2)
 _LEAST_NAME, _GAP = 5, 2
 
 
 def board(
     server: Annotated[str, typer.Option(envvar=SERVER_VARIABLE, help="URL of the leaderboard.")],
     split: Annotated[str, typer.Option(help="Split as CONFIG/NAME; default: the one that the board opens with.")] = "",
-    protocol: Annotated[str, typer.Option(help="Protocol of the scores; `earthreason protocols` lists them.")] = "",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="Protocol of the scores; `earthreason protocols` lists them.", autocompletion=complete_protocol
+        ),
+    ] = "",
     subset: Annotated[str, typer.Option(help="Group of questions, such as 'category: airport'.")] = "",
     sort: Annotated[str, typer.Option(help="A score, `date`, `model` or `size`.")] = "",
     ascending: Annotated[
@@ -53,30 +60,36 @@ def board(
 
 def _print_rows(rows: list[dict[str, Any]], sort: str) -> None:
     """Print rows as a table. Names take several lines where the terminal is narrow; no figure is cut."""
-    from rich.table import Table
     from rich.text import Text
+
+    from earthreason.reports.tables import new_table, print_table
 
     if not rows:
         stdout().print("no rows")
         return
     names = dict.fromkeys((*_SCORES, sort))
     shown = [name for name in names if any(name in row["scores"] for row in rows)]
-    table = Table(box=None, pad_edge=False)
-    table.add_column("#", no_wrap=True, min_width=max(len(str(row["place"] or "–")) for row in rows))
-    for heading in ("Model", "Team"):
-        table.add_column(heading, overflow="fold", min_width=_LEAST_NAME)
-    lines = [[_percent(row, name) for name in shown] for row in rows]
-    for number, name in enumerate(shown):
-        longest = max(len(figures[number]) for figures in lines)
-        table.add_column(name, no_wrap=True, min_width=max(len(name), longest))
-    table.add_column("Published", no_wrap=True, min_width=len("2026-01-01"))
-    for row, figures in zip(rows, lines, strict=True):
-        texts = [str(row["place"] or "–"), row["model"], row["team"], *figures, row["published"]]
-        table.add_row(*(Text(text) for text in texts))  # names are text, whatever they look like
+    table = new_table("#", "model", "team", numbers=(*shown, "published"))
+    lines = [
+        [
+            str(row["place"] or "–"),
+            row["model"],
+            row["team"],
+            *(_percent(row, name) for name in shown),
+            row["published"],
+        ]
+        for row in rows
+    ]
+    for number, column in enumerate(table.columns):
+        is_name = number in _NAMES
+        longest = max(len(str(column.header)), *(len(line[number]) for line in lines))
+        column.min_width = _LEAST_NAME if is_name else longest
+        column.no_wrap = not is_name
+    for line in lines:
+        table.add_row(*map(Text, line))  # names are text, whatever they look like
     console = stdout()
-    least = sum((column.min_width or 0) + _GAP for column in table.columns)
-    console.width = max(console.width, least)
-    console.print(table, crop=False)
+    console.width = max(console.width, sum((column.min_width or 0) + _GAP for column in table.columns))
+    print_table(table, console)
 
 
 def _percent(row: dict[str, Any], name: str) -> str:

@@ -228,9 +228,8 @@ def _say_what_is_left(ledger: Ledger, outcome: RunOutcome, out: Path, total: int
         answers = sum(row["calls"] for row in summary["stages"])
         done = summary["samples"].get("done", 0)
         typer.echo(
-            f"interrupted: {answers} answers (${summary['usd']:.4f}) are kept, and {done} of "
-            f"{count_of(total, 'sample')} are done; "
-            "the same command continues",
+            f"interrupted: {count_of(answers, 'answer')} (${summary['usd']:.4f}) kept, and {done} of "
+            f"{count_of(total, 'sample')} done; the same command continues",
             err=True,
         )
         raise typer.Exit(130)

@@ -10,6 +10,13 @@ import typer
 
 from earthreason.cli.completions import complete_config, complete_split
 
+
+def _refuse_empty(source: str) -> str:
+    if not source:  # a variable of the shell that is not set; as a path it would be the current folder
+        raise typer.BadParameter("it is empty; give a folder, a file or a configuration such as sample")
+    return source
+
+
 CORES = os.cpu_count() or 1
 CONFIG_HELP = (
     "Dataset configuration: 'default' is the official release, 'sample' and 'diagnostic' the built-in scenes; others, "
@@ -88,5 +95,6 @@ SourceArgument = Annotated[
         metavar="SRC",
         help="Folder, file or configuration ('sample'), in any format that `export` writes.",
         autocompletion=complete_config,
+        callback=_refuse_empty,
     ),
 ]

@@ -12,7 +12,7 @@ from earthreason.cli.app import report_json, stdout
 from earthreason.cli.data import open_given
 from earthreason.cli.options import JsonOption, ReportOption, SampleLimitOption, SourceArgument, SourceConfigOption
 from earthreason.cli.runs import RecipeOption, RunArgument, open_run, print_summary
-from earthreason.errors import DataNotFoundError, UnknownNameError
+from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameError
 from earthreason.plurals import count_of
 from earthreason.progress import progress_bar
 
@@ -62,6 +62,9 @@ def export(
     ],
     out: Annotated[Path, typer.Option(help="Folder to write, or with --format jsonl a file.")],
     recipe: RecipeOption = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Write only the first finished samples of each split, at most so many.")
+    ] = None,
 ) -> None:
     """Write the finished samples with their new questions.
 
@@ -69,6 +72,7 @@ def export(
     """
     from earthreason.data.exports import FORMATS
     from earthreason.data.exports import export as export_source
+    from earthreason.data.limited import limit_samples
     from earthreason.data.reader import open_source
     from earthreason.questions.recipe import source_of
     from earthreason.questions.results import Regenerated, write_results
@@ -78,28 +82,33 @@ def export(
         raise UnknownNameError("format", form, [*FORMATS, "jsonl"])
     ledger = open_run(run, recipe)
     if form == "jsonl":
+        if limit is not None:
+            raise EarthReasonError("--limit is for datasets; --format jsonl writes all results")
         settled = write_results(ledger, out)
         count, omitted, gone = sum(bool(sample.texts) for sample in settled.values()), left_out(settled), 0
     else:
         regenerated = Regenerated(open_source(source_of(ledger)), ledger)
-        count = sum(export_source(regenerated, form, out).values())
-        omitted, gone = regenerated.left_out, regenerated.count - count
+        shown = regenerated if limit is None else limit_samples(regenerated, limit)
+        count = sum(export_source(shown, form, out).values())
+        omitted, gone = regenerated.left_out, 0 if limit else regenerated.count - count
     typer.echo(f"{out}: {count_of(count, 'sample')}")
     if gone:
-        typer.echo(f"{gone} finished samples are left out: the source has them no more")
+        lost = count_of(gone, "finished sample is", "finished samples are")
+        typer.echo(f"{lost} left out: no longer in the source")
     print_left_out(omitted, stdout())
 
 
 def print_left_out(omitted: LeftOut, console: Console) -> None:
     """Print the samples and questions that an export leaves out because of their reviews."""
-    for names, reason in (
-        (omitted.rejected, "samples left out because every question was rejected"),
-        (omitted.disputed, "samples left out because reviewers disagree about their remaining questions"),
-        (omitted.questions, "questions left out because reviewers disagree; a further verdict decides"),
+    for names, noun, reason in (
+        (omitted.rejected, "sample", "left out because every question was rejected"),
+        (omitted.disputed, "sample", "left out because reviewers disagree about the remaining questions"),
+        (omitted.questions, "question", "left out because reviewers disagree; a further verdict decides"),
     ):
         if names:
             rest = ", ..." if len(names) > _LISTED else ""
-            console.print(f"{len(names)} {reason}: {', '.join(names[:_LISTED])}{rest}", soft_wrap=True, markup=False)
+            listed = f"{', '.join(names[:_LISTED])}{rest}"
+            console.print(f"{count_of(len(names), noun)} {reason}: {listed}", soft_wrap=True, markup=False)
 
 
 @app.command()

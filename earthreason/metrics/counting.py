@@ -16,6 +16,7 @@ from earthreason.metrics.counts import Key, ViewCounts, join_tables, name_key
 from earthreason.metrics.packed import Answers, PackedTruth
 from earthreason.metrics.protocols import View
 from earthreason.metrics.references import References, refuse_broken_masks
+from earthreason.plurals import count_of
 from earthreason.predictions.columns import PredictionColumns
 from earthreason.predictions.reader import PredictionSource
 from earthreason.predictions.segmentation import SizeOf
@@ -184,7 +185,7 @@ def fault_of(prediction: Prediction, grid: Grid, references: References, *, hint
     if reference is None:
         return f"not in {references.source}{_remedy_for_id(prediction.sample_id, references) if hint else ''}"
     if prediction.question_index >= reference.question_count:
-        return f"the sample has {reference.question_count} questions, counted from 0"
+        return f"the sample has {count_of(reference.question_count, 'question')}, counted from 0"
     own = reference.height, reference.width
     expected = grid.shape(*own)
     canvas = None if grid.kind == "native" else own

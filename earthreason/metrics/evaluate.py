@@ -29,6 +29,7 @@ from earthreason.metrics.references import References
 from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import Scored, compute_scores, terms_of
 from earthreason.metrics.statistics import FEW_IMAGES, RESAMPLES, confidence_intervals, metrics_with_few_images
+from earthreason.plurals import count_of
 from earthreason.predictions.instances import Instances, check_reading
 from earthreason.predictions.reader import PredictionSource
 
@@ -320,7 +321,8 @@ def _describe_unanswered(unanswered: list[Key], samples: int, protocol: Protocol
     asked = {"first": "its first question", "random": "one question, drawn by seed", "all": "every question"}
     remedy = "" if protocol.questions == "first" else " with `predict --questions all`"
     return (
-        f"{len(unanswered)} unanswered, of {samples} samples each asked {asked[protocol.questions]}: {listed}{dots}; "
+        f"{len(unanswered)} unanswered, of {count_of(samples, 'sample')} each asked {asked[protocol.questions]}: "
+        f"{listed}{dots}; "
         f"predict them{remedy}, or score them as empty with --missing empty"
     )
 

@@ -16,6 +16,7 @@ from earthreason.metrics.protocols import Protocol
 from earthreason.metrics.references import References
 from earthreason.metrics.scores import HEADLINE, Scored, get_metric
 from earthreason.metrics.statistics import Interval
+from earthreason.plurals import count_of
 from earthreason.types import OPTIONAL_FACTS
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Result(Mapping[str, "float | None"]):
         """Describe what was scored in a line."""
         model = self.provenance.get("model") or self.source
         rules = f"{self.protocol.name} on {self.protocol.grid.name}"
-        return f"{model}: {rules}, {self.questions} questions about {self.images} images"
+        return f"{model}: {rules}, {count_of(self.questions, 'question')} about {count_of(self.images, 'image')}"
 
     def describe_interval(self, name: str) -> str:
         """Format the interval of a score, or the reason why there is none; an empty string if not requested."""

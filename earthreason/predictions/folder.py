@@ -15,6 +15,7 @@ from earthreason.errors import DataNotFoundError
 
 KEY = "data_dir"
 _HEAD = '{"info": '
+_GZIP = b"\x1f\x8b"
 
 
 def remembered(data_dir: Path | None, out: Path) -> dict[str, str]:
@@ -77,9 +78,9 @@ def without_folder(path: Path, info: Mapping[str, Any]) -> Iterator[Path]:
     if KEY not in info or not path.is_file():
         yield path
         return
-    packed = path.suffix == ".gz"
-    text = (gzip.decompress(path.read_bytes()) if packed else path.read_bytes()).decode("utf-8-sig")
-    content = _strip(text).encode()
+    held = path.read_bytes()
+    packed = held.startswith(_GZIP)  # as the reader does, whatever the name says
+    content = _strip((gzip.decompress(held) if packed else held).decode("utf-8-sig")).encode()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
         copy.write_bytes(gzip.compress(content, mtime=0) if packed else content)
@@ -90,7 +91,7 @@ def _strip(text: str) -> str:
     if text.startswith(_HEAD):  # as this package writes it; what follows can be large and stays as it is
         info, end = json.JSONDecoder().raw_decode(text, len(_HEAD))
         return _HEAD + json.dumps(_without(info), ensure_ascii=False) + text[end:]
-    first, newline, rest = text.partition("\n")
+    first, newline, rest = text.lstrip().partition("\n")
     try:
         content, lines = json.loads(text), ""
     except ValueError:  # JSON Lines

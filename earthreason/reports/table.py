@@ -128,7 +128,7 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown
         print_table(table, console)
         console.print(
             f"B against A by IoU: {comparison.wins} wins, {comparison.ties} ties, {comparison.losses} losses of "
-            f"{first.questions} questions"
+            f"{count_of(first.questions, 'question')}"
         )
         moved = [row for row in comparison.moved_rows(shown) if abs(row["change"]) > TIE]
         if moved:

@@ -46,7 +46,9 @@ def print_table(table: Table, console: Console) -> None:
     if "COLUMNS" not in os.environ:
         for column in table.columns:
             column.no_wrap = True
-        console.width = max(Measurement.get(console, console.options.update(width=_WIDEST), table).maximum, 1)
+        console.width = max(
+            Measurement.get(console, console.options.update(width=_WIDEST, markup=False), table).maximum, 1
+        )
     try:
         console.print(table, crop=False, markup=False)
     finally:

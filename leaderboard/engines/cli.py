@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from earthreason.cli.app import stdout
+from earthreason.cli.completions import complete_config
 from earthreason.cli.options import DataDirOption
 from earthreason.errors import UnknownNameError
 
@@ -19,7 +20,10 @@ from .requirements import IMAGE
 
 OutOption = Annotated[Path, typer.Option("--out", help="Zip to write.")]
 ConfigOption = Annotated[
-    str, typer.Option("--config", help="Dataset configuration; 'default' is the official release.")
+    str,
+    typer.Option(
+        "--config", help="Dataset configuration; 'default' is the official release.", autocompletion=complete_config
+    ),
 ]
 SplitsOption = Annotated[
     list[str],

@@ -116,9 +116,6 @@ def test_the_command_says_that_the_review_is_unfinished(asked, store, tmp_path, 
     monkeypatch.setattr("annotation_tools.masks_cli.stdout", lambda: Console(width=400))
     command = ["masks", "export", str(asked.root), "--format", "release", "--reviews", str(tmp_path / "review")]
     said = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "all")]).stdout
-    assert (
-        "the review is unfinished: 11 of the 12 questions that remain are not decided, and exported all the same"
-        in said
-    )
+    assert "the review is unfinished; undecided: 11 of 12 remaining questions, exported all the same" in said
     said = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "few"), "--only-reviewed"]).stdout
-    assert "the review is unfinished: 11 of the 12 questions that remain are not decided, and left out" in said
+    assert "the review is unfinished; undecided: 11 of 12 remaining questions, left out" in said

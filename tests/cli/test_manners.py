@@ -1,5 +1,6 @@
 """What all programs share: -h, --version, --license, completion, next steps that work, limits, plurals."""
 
+import gzip
 import json
 import os
 import shlex
@@ -79,6 +80,14 @@ def test_commands_of_groups_have_short_help():
         ("earthreason-eval p.json --protocol segearth-r1", "segearth-r1"),
         ("earthreason-baselines predict --model salien", "saliency"),
         ("earthreason-baselines predict --checkpoint ti", "tiny"),
+        ("earthreason-baselines segment a.png q --checkpoint ti", "tiny"),
+        ("earthreason-baselines serve --model segearth", "segearth_r1"),
+        ("earthreason-baselines export --checkpoint ti", "tiny"),
+        ("earthreason-baselines convert segearth", "segearth_r1"),
+        ("earthreason-baselines assemble li", "lisa"),
+        ("earthreason-baselines convert lisa a b --dtype bf", "bfloat16"),
+        ("earthreason-leaderboard split add --config diag", "diagnostic"),
+        ("earthreason-leaderboard codabench --protocol segearth-r1", "segearth-r1"),
         ("earthreason-baselines train segearth_r1 --config segearth_r1/ti", "segearth_r1/tiny"),
     ],
 )
@@ -129,17 +138,22 @@ def test_a_remembered_folder_that_is_gone_is_named(tmp_path):
         '{"info": {"model": "m", "data_dir": "../home/ana"}, "predictions": [\n{"sample_id": "a"}\n]}\n',
         '{"info": {"model": "m", "data_dir": "../home/ana"}}\n{"sample_id": "a"}\n',
         '{ "predictions": [], "info": {"data_dir": "../home/ana", "model": "m"}}',
+        '\ufeff\n\n{"info": {"model": "m", "data_dir": "../home/ana"}}\n\n{"sample_id": "a"}\n',
     ],
 )
-def test_what_is_given_away_does_not_say_where_the_data_was(text, tmp_path):
-    path = tmp_path / "p.json"
-    path.write_text(text)
+@pytest.mark.parametrize(("name", "pack"), [("p.json", bytes), ("p.jsonl.gz", gzip.compress), ("p", gzip.compress)])
+def test_what_is_given_away_does_not_say_where_the_data_was(text, name, pack, tmp_path):
+    path = tmp_path / name
+    before = pack(text.encode())
+    path.write_bytes(before)
     with without_folder(path, {"data_dir": "../home/ana"}) as given:
-        content = given.read_text()
+        assert given.name == name
+        held = given.read_bytes()
+    content = (held if pack is bytes else gzip.decompress(held)).decode()
     assert "ana" not in content
     assert '"model": "m"' in content
     assert ('"sample_id": "a"' in content) == ('"sample_id": "a"' in text)
-    assert path.read_text() == text
+    assert path.read_bytes() == before
 
 
 def test_the_printed_steps_of_synth_and_show_without_an_id(tmp_path):
@@ -183,3 +197,20 @@ def test_a_piped_table_has_no_lines_and_cuts_nothing(tmp_path, monkeypatch):
         f"{'a' * 150}     1",
         f"[b]{' ' * 147}  1000",
     ]
+
+
+@pytest.mark.parametrize(
+    ("redirect", "encoding"), [("", "ascii"), ("", "latin-1"), (">&-", "utf-8"), ("2>&-", "utf-8")]
+)
+def test_any_standard_output_will_do(redirect, encoding):
+    line = f"{shlex.quote(sys.executable)} -m earthreason protocols {redirect}"
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
+    done = subprocess.run(["sh", "-c", line], env=env, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (b"segearth-r1" in done.stdout) == (redirect != ">&-")
+
+
+def test_an_unset_variable_is_not_taken_for_the_current_folder():
+    result = CliRunner().invoke(app, ["verify", ""])
+    assert result.exit_code == 2
+    assert "it is empty" in result.output

@@ -220,7 +220,7 @@ def test_every_format_applies_the_reviews_and_names_what_it_leaves_out(ledger):
     rows = {row["sample_id"]: row["questions"] for row in map(json.loads, out.read_text().splitlines())}
     assert rows == {"a": ["New?", "Q1?"], "c": ["Q0?", "Q1?"]}
     assert "2 samples" in done.output
-    assert "1 samples left out because every question was rejected: b" in done.output
+    assert "1 sample left out because every question was rejected: b" in done.output
 
 
 @pytest.mark.parametrize("newest_first", [False, True])

@@ -3,13 +3,7 @@
 import asyncio
 import io
 import json
-import os
 import re
-import signal
-import sqlite3
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -27,10 +21,8 @@ from earthreason.questions.pipeline import GenerationRun
 from earthreason.questions.prompting.languages import parse_language
 from earthreason.questions.quarantine import list_quarantine, set_aside_quarantined
 from earthreason.questions.results import Regenerated
-from tests.interrupts import hear_interrupts
 from tests.questions.fake_server import REWORDED, STEMS
 from tests.questions.runs import client_of, config_of, generate
-from tests.questions.test_pipeline import ROOT, shell
 
 CALL = (1000 * 2.5 + 200 * 10) / 1e6
 """Cost of a call to gpt-4o of which the fake server reports 1,000 and 200 tokens, US dollars."""
@@ -99,13 +91,16 @@ def test_a_coco_folder_whose_splits_number_their_images_alike_is_regenerated(ser
     done = invoke(app, command)
     assert done.exit_code == 0, done.output
     assert "done 6" in done.output
-    arguments = ["questions", "export", str(run), "--format", "parquet", "--out", str(tmp_path / "out")]
-    assert "6 samples" in invoke(app, arguments).output
-    rows = [(split, sample) for split, sample in read_all(open_source(tmp_path / "out"))]
+    arguments = ["questions", "export", str(run), "--format", "parquet", "--out"]
+    assert "6 samples" in invoke(app, [*arguments, str(tmp_path / "out")]).output
+    rows = list(read_all(open_source(tmp_path / "out")))
     assert [(split, sample.sample_id) for split, sample in rows] == [
         (split, str(number)) for split in ("train", "validation") for number in (1, 2, 3)
     ]
     assert len({tuple(sample.questions) for _, sample in rows}) == 6
+    assert "2 samples" in invoke(app, [*arguments, str(tmp_path / "few"), "--limit", "1"]).output
+    few = list(read_all(open_source(tmp_path / "few")))
+    assert [(split, sample.sample_id) for split, sample in few] == [("train", "1"), ("validation", "1")]
 
 
 def test_identical_samples_are_paid_for_once_and_counted(server, ledger):
@@ -326,76 +321,3 @@ def test_the_commands_know_recipes_by_name(server, tmp_path):
     arguments = ["questions", "export", str(out), "--recipe", "second", "--format", "jsonl", "--out", str(lines)]
     assert invoke(app, arguments).exit_code == 0
     assert json.loads(lines.read_text())["origins"][0]["model"] == "gpt-4o-mini"
-
-
-def interrupted(server, out, times):
-    command = run_command(server, out, "--limit", "200", "--concurrency", "8")
-    process = shell(command, start_new_session=True, preexec_fn=hear_interrupts)
-    deadline = time.time() + 60
-    while len(server.served) < 20 and time.time() < deadline:
-        time.sleep(0.02)
-    server.delay = 8.0
-    time.sleep(1.0)  # now all in flight take eight seconds
-    for _ in range(times):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
-    began = time.time()
-    _, errors = process.communicate(timeout=60)
-    return process.returncode, errors, time.time() - began
-
-
-def rows_of(out, statement):
-    with sqlite3.connect(out / "ledger.sqlite") as db:
-        return db.execute(statement).fetchall()
-
-
-def test_the_first_ctrl_c_keeps_what_is_in_flight(server, tmp_path):
-    server.delay = 0.05
-    code, errors, _ = interrupted(server, tmp_path / "run", 1)
-    assert code == 130, errors
-    assert "Traceback" not in errors
-    assert "answers; Ctrl-C again stops at once" in errors
-    ((kept,),) = rows_of(tmp_path / "run", "SELECT COUNT(*) FROM calls")
-    assert kept == len(server.served)
-    assert f"interrupted: {kept} answers" in errors
-    assert rows_of(tmp_path / "run", "SELECT * FROM requests") == []
-
-
-def test_the_second_ctrl_c_stops_at_once_and_what_was_in_flight_is_perhaps_paid(server, tmp_path):
-    server.delay = 0.05
-    code, errors, seconds = interrupted(server, tmp_path / "run", 2)
-    assert code == 130, errors
-    assert "Traceback" not in errors
-    assert seconds < 3.0
-    ((lost, usd),) = rows_of(tmp_path / "run", "SELECT COUNT(*), SUM(max_usd) FROM requests")
-    assert lost == 8
-    status = CliRunner().invoke(app, ["questions", "status", str(tmp_path / "run")]).output
-    assert f"8 requests in flight, interrupted or timed out, perhaps paid: at most ${usd:.4f}" in status
-    server.delay = 0.0
-    ledger = Ledger(tmp_path / "run" / "ledger.sqlite")
-    assert ledger.committed() == pytest.approx(ledger.spent() + usd)
-
-
-def test_a_second_process_is_refused_in_one_line(server, tmp_path):
-    server.delay = 5.0
-    command = run_command(server, tmp_path / "run", "--limit", "60")
-    first = shell(command, start_new_session=True)
-    try:
-        deadline = time.time() + 60
-        while not server.served and time.time() < deadline:
-            time.sleep(0.05)
-        second = shell(command)
-        _, errors = second.communicate(timeout=60)
-        assert second.returncode == 2
-        assert "another process generates questions in this folder" in errors
-        assert "Traceback" not in errors
-        status = subprocess.run(
-            [sys.executable, "-m", "earthreason", "questions", "status", str(tmp_path / "run")],
-            cwd=ROOT,
-            capture_output=True,
-            check=False,
-        )
-        assert status.returncode == 0
-    finally:
-        os.killpg(first.pid, signal.SIGKILL)
-        first.communicate()
