@@ -3,14 +3,16 @@
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.leaderboard.toys import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -56,43 +58,55 @@ def run(tmp_path):
 
 
 def test_every_shell_line_is_run_here_or_known_to_need_more():
-    run_here = ("submit", "split add", "token create", "leaderboard serve", "masks import", "review work")
+    run_here = ("submit", "split add", "token create", "leaderboard serve", "masks import", "review sample")
     run_here += ("make_scene.py", "baselines segment", "baselines serve")
     for line in shell_lines():
         known = any(words in line for words in run_here) or any(words in shlex.split(line) for words in NEEDS_MORE)
         assert known or line.startswith("export "), line
 
 
-def test_the_boards_lines_give_a_board_that_takes_the_readmes_submission(run):
-    run(shlex.split("earthreason-baselines predict --model saliency --config sample --split test --out preds.json"))
-    run(line_with("split add"))
-    token = re.search(r"er_\S+", run(line_with("token create")))[0]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    server = run.start([*line_with("leaderboard serve"), "--port", str(port)])
+@contextmanager
+def answering(server, address):
+    """Wait until a server answers, and hand out the page; end the server at the end."""
     try:
         deadline = time.time() + 120
-        while time.time() < deadline and server.poll() is None:
+        page = None
+        while page is None and time.time() < deadline and server.poll() is None:
             try:
-                urllib.request.urlopen(f"{address}/health").read()
-                break
+                page = urllib.request.urlopen(address).read().decode()
             except OSError:
                 time.sleep(0.2)
-        submit = [address if word.startswith("https://") else word for word in line_with("earthreason submit")]
-        output = run(submit, EARTHREASON_TOKEN=token)
-        assert "My model on sample/test" in output
-        assert f"{address}/models/" in output
+        if page is None:
+            server.terminate()
+            pytest.fail(f"nothing answers at {address}: {server.communicate()[0]}")
+        yield page
     finally:
         server.terminate()
         server.communicate(timeout=60)
 
 
+def test_the_boards_lines_give_a_board_that_takes_the_readmes_submission(run):
+    run(shlex.split("earthreason-baselines predict --model saliency --config sample --split test --out preds.json"))
+    run(line_with("split add"))
+    token = re.search(r"er_\S+", run(line_with("token create")))[0]
+    port = str(free_port())
+    address = f"http://127.0.0.1:{port}"
+    with answering(run.start([*line_with("leaderboard serve"), "--port", port]), f"{address}/health"):
+        submit = [address if word.startswith("https://") else word for word in line_with("earthreason submit")]
+        output = run(submit, EARTHREASON_TOKEN=token)
+        assert "My model on sample/test" in output
+        assert f"{address}/models/" in output
+
+
 def test_the_annotation_lines_make_a_project(run, tmp_path):
     run(line_with("masks import"))
     assert len(list((tmp_path / "work" / "images").iterdir())) == 320
-    assert "--out" in run([*line_with("review work")[:2], "--help"])
+
+
+def test_the_review_line_serves_a_page(run):
+    port = str(free_port())
+    with answering(run.start([*line_with("review sample"), "--port", port]), f"http://127.0.0.1:{port}/") as page:
+        assert "<title>" in page
 
 
 def test_the_scenes_lines_make_a_scene_and_a_layer(run, tmp_path):
