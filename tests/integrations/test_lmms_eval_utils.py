@@ -137,16 +137,6 @@ def fractions_of(answer):
     return [Target(box=target.box and divide(target.box), points=list(map(divide, target.points))) for target in found]
 
 
-def test_sam_without_the_baselines_is_refused_with_what_to_do(utils, monkeypatch):
-    def missing(name):
-        raise ModuleNotFoundError(name)
-
-    monkeypatch.setenv("EARTHREASON_SAM", "facebook/sam-vit-base")
-    monkeypatch.setattr(utils.importlib, "import_module", missing)
-    with pytest.raises(EarthReasonError, match="pip install earthreason-baselines, or unset it"):
-        utils.load_drawer()
-
-
 class _Loader(yaml.SafeLoader):
     """Reads `!function utils.name` as a text."""
 
