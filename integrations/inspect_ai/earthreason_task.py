@@ -17,7 +17,7 @@ from earthreason import load_dataset
 from earthreason.grounding.drawers import load_drawer
 from earthreason.grounding.profiles import Profile, get_profile
 from earthreason.grounding.prompt import write_prompt
-from earthreason.grounding.scoring import AskedQuestion, Drawer, score_answer, summarize
+from earthreason.grounding.scoring import AskedQuestion, score_answer, summarize
 from earthreason.metrics.evaluate import choose_questions
 from earthreason.metrics.protocols import get_protocol, protocol_of
 

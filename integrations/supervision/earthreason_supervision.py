@@ -29,7 +29,7 @@ def detections_of_row(row: Mapping[str, Any]) -> sv.Detections:
         DataFormatError: the labels of the split are hidden.
     """
     if row["mask"] is None:
-        raise DataFormatError(f"sample {row['sample_id']!r} has no mask: the labels of its split are hidden")
+        raise DataFormatError(f"sample {row['sample_id']!r} has no mask: this split's labels are hidden")
     masks = [np.asarray(target) != 0 for target in row.get("targets") or [row["mask"]]]
     return _detections(masks, row["sample_id"], row.get("category") or "target")
 

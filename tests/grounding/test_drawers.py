@@ -8,7 +8,6 @@ import pytest
 from earthreason.errors import EarthReasonError
 from earthreason.grounding.drawers import load_drawer
 
-
 NAMES = ("earthreason_baselines", "baselines")
 
 

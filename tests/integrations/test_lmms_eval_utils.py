@@ -10,7 +10,7 @@ from PIL import Image
 
 from earthreason import evaluate, load_dataset
 from earthreason.data.configs import CONFIGS
-from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.errors import UnknownNameError
 from earthreason.grounding.scoring import SCORES
 from tests.conftest import ROOT
 from tests.integrations.written_answers import records_of
