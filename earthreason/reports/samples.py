@@ -26,6 +26,8 @@ FORMATS = ("png", "pdf", "svg")
 
 _INCH = 3.6
 """Width of a panel."""
+_TALLEST = 3.0
+"""Height of a panel by its width, at most; higher pictures are drawn narrower."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def compose(parts: Sequence[Part]) -> Figure:
 
     columns = max(len(part.panels) for part in parts)
     texts = ["\n".join(_wrap(part.texts, 43 * columns)) for part in parts]
-    shapes = [max(picture.height / picture.width for _, picture in part.panels) for part in parts]
+    # Without a limit, a picture 1 px wide and 500 px high is a figure of 46 m, of gigabytes.
+    shapes = [min(_TALLEST, max(picture.height / picture.width for _, picture in part.panels)) for part in parts]
     heights = [0.65 + _INCH * shape + 0.16 * (text.count("\n") + 1) for shape, text in zip(shapes, texts, strict=True)]
     figure = Figure(figsize=(_INCH * columns, sum(heights)), layout="constrained")
     grid = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)

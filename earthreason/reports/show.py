@@ -27,6 +27,7 @@ _GREY = 120
 """What a quarter of a pixel that counts nowhere is added to."""
 _ONE = "row"
 _NEEDED = ("image", "questions")
+_TEXTS = ("questions", "answers")
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,23 @@ def _sample_of(row: Mapping[str, Any] | Sample) -> tuple[Sample, bool]:
     if isinstance(row["image"], list):
         raise EarthReasonError("show takes one row, such as `test[0]`; these are several, such as `test[:3]` gives")
     decoded = {name: _decoded(row.get(name), name) for name in PICTURES}
+    if isinstance(decoded["image"], np.ndarray):
+        decoded["image"] = Image.fromarray(decoded["image"])
+    if not isinstance(decoded["image"], Image.Image):
+        raise EarthReasonError(f"the image of a row is a picture or an array, not {show_value(decoded['image'])}")
     targets = [_decoded(target, "mask") for target in row.get(TARGETS) or ()]
-    size = decoded["image"].size
+    width, height = decoded["image"].size
+    for name, mask in [("mask", decoded["mask"]), ("ignore", decoded["ignore"]), *((TARGETS, one) for one in targets)]:
+        if mask is not None and (shape := np.shape(mask)) != (height, width):
+            given = " x ".join(map(str, shape))
+            raise EarthReasonError(
+                f"{name} of the row is {given} (height x width), but its image is {height} x {width}"
+            )
     known = decoded["mask"] is not None
     if not known:
-        decoded["mask"] = Image.new("L", size)
-    complete = {"sample_id": "", "answers": []} | dict(row) | decoded | {TARGETS: targets}
+        decoded["mask"] = Image.new("L", (width, height))
+    texts = {name: [found] if isinstance(found := row.get(name), str) else found or [] for name in _TEXTS}
+    complete = {"sample_id": ""} | dict(row) | texts | decoded | {TARGETS: targets}
     return sample_of_row(complete), known
 
 

@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from earthreason import evaluate
 from earthreason.data.exports import file_stem
+from earthreason.data.schema import sample_of_row
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.files import refuse_taken
+from earthreason.masks.rle import decode_rle
+from earthreason.metrics.values import as_rles, unite_targets
 
 if TYPE_CHECKING:
     import fiftyone
@@ -38,14 +42,15 @@ def write_segmentations(rows: Iterable[Mapping[str, Any]], folder: str | Path) -
         Number of samples.
 
     Raises:
-        EarthReasonError: `folder` is not empty, or an id is no file name.
+        EarthReasonError: `folder` is not empty, an id is no file name, or the labels are hidden.
     """
     folder = Path(folder)
     refuse_taken(folder)
     count = 0
     for row in rows:
-        _save(row["image"].convert("RGB"), folder / "data", row["sample_id"])
-        _save(_picture(np.asarray(row["mask"])), folder / "labels", row["sample_id"])
+        sample = sample_of_row(row)
+        _save(sample.image, folder / "data", sample.sample_id)
+        _save(_picture(sample.mask), folder / "labels", sample.sample_id)
         count += 1
     return count
 
@@ -61,26 +66,29 @@ def samples_of(
     Args:
         rows: a split of `load_dataset`.
         folder: folder for the pictures and masks, which FiftyOne reads from disk; it must be absent or empty.
-        predictions: masks by sample id, as for `earthreason.evaluate`; None means "no target".
+        predictions: masks by sample id, as for `earthreason.evaluate`; None means "no target". `iou` is that of the
+            protocol `native`, so pixels that count nowhere are left out.
 
     Raises:
-        EarthReasonError: `folder` is not empty, or an id is no file name.
+        EarthReasonError: `folder` is not empty, an id is no file name, the labels are hidden, or a mask has an invalid
+            form or another size than the image.
     """
     import fiftyone
 
     folder = Path(folder)
     refuse_taken(folder)
     for row in rows:
-        name, truth = row["sample_id"], np.asarray(row["mask"]) != 0
-        path = _save(row["image"].convert("RGB"), folder / "data", name)
+        sample = sample_of_row(row)
+        name, truth = sample.sample_id, sample.mask
+        path = _save(sample.image, folder / "data", name)
         fields = {fact: row[fact] for fact in FACTS if row.get(fact) is not None}
         mask_path = _save(_picture(truth), folder / "ground_truth", name)
         fields["ground_truth"] = fiftyone.Segmentation(mask_path=mask_path)
         if predictions is not None and name in predictions:
             given = predictions[name]
-            answer = np.zeros_like(truth) if given is None else np.asarray(given) != 0
-            union = np.count_nonzero(truth | answer)
-            fields["iou"] = float(np.count_nonzero(truth & answer) / union) if union else 1.0
+            answer = np.zeros_like(truth) if given is None else decode_rle(unite_targets(as_rles(given))[0])
+            judged = evaluate({name: given}, [sample], "native", resamples=0)
+            fields["iou"] = float(judged.per_sample["iou"].iloc[0])
             fields["prediction"] = fiftyone.Segmentation(mask_path=_save(_picture(answer), folder / "prediction", name))
         yield fiftyone.Sample(filepath=path, **fields)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import io
 from typing import Any
 
@@ -15,10 +14,10 @@ from inspect_ai.solver import TaskState, generate
 from PIL import Image
 
 from earthreason import load_dataset
-from earthreason.errors import EarthReasonError
+from earthreason.grounding.drawers import load_drawer
 from earthreason.grounding.profiles import Profile, get_profile
 from earthreason.grounding.prompt import write_prompt
-from earthreason.grounding.scoring import AskedQuestion, Drawer, score_answer, summarize
+from earthreason.grounding.scoring import AskedQuestion, score_answer, summarize
 from earthreason.metrics.evaluate import choose_questions
 from earthreason.metrics.protocols import get_protocol, protocol_of
 
@@ -95,7 +94,7 @@ def regions(
 
     That mask is SAM's if there is one, else the filled boxes. The arguments are those of the task.
     """
-    profile, drawer = get_profile(coordinates), None if sam is None else _load_drawer(sam, device)
+    profile, drawer = get_profile(coordinates), None if sam is None else load_drawer(sam, device)
     rows = None if sam is None else load_dataset("earthreason", config, split=split, data_dir=data_dir)
 
     async def score(state: TaskState, target: Target) -> Score:
@@ -108,13 +107,3 @@ def regions(
         return Score(value=value or 0.0, answer=text, explanation=found["failure"], metadata={"state": found})
 
     return score
-
-
-def _load_drawer(checkpoint: str, device: str) -> Drawer:
-    for package in ("earthreason_baselines", "baselines"):  # as installed, and in a checkout
-        try:
-            masks = importlib.import_module(f"{package}.vlm_sam.masks")
-        except ModuleNotFoundError:
-            continue
-        return masks.load_mask_maker(checkpoint, device, "float32")
-    raise EarthReasonError("-T sam needs earthreason-baselines: pip install earthreason-baselines, or leave sam out")

@@ -12,7 +12,6 @@ Settings are environment variables, because lmms-eval passes none to `process_re
 
 from __future__ import annotations
 
-import importlib
 import os
 import threading
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import earthreason  # noqa: F401  # gives load_dataset the name "earthreason"
-from earthreason.errors import EarthReasonError
+from earthreason.grounding.drawers import load_drawer
 from earthreason.grounding.profiles import Profile, get_profile
 from earthreason.grounding.prompt import write_prompt
 from earthreason.grounding.scoring import SCORES, AskedQuestion, Drawer, score_answer, summarize
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 INDEX = "question_index"
 _LOADING = threading.Lock()
+_load_once = cache(load_drawer)
 
 
 def chosen_profile() -> Profile:
@@ -45,26 +45,13 @@ def chosen_protocol() -> Protocol:
     return get_protocol(os.environ.get("EARTHREASON_PROTOCOL") or DEFAULT_PROTOCOL)
 
 
-def load_drawer() -> Drawer | None:
+def chosen_drawer() -> Drawer | None:
     """Return the SAM that EARTHREASON_SAM names, loaded once; None if it names none."""
-    with _LOADING:  # lmms-eval processes results in several threads
-        return _load_drawer()
-
-
-@cache
-def _load_drawer() -> Drawer | None:
     checkpoint = os.environ.get("EARTHREASON_SAM")
     if not checkpoint:
         return None
-    for package in ("earthreason_baselines", "baselines"):  # as installed, and in a checkout
-        try:
-            masks = importlib.import_module(f"{package}.vlm_sam.masks")
-        except ModuleNotFoundError:
-            continue
-        return masks.load_mask_maker(checkpoint, os.environ.get("EARTHREASON_DEVICE") or "cpu", "float32")
-    raise EarthReasonError(
-        "EARTHREASON_SAM needs earthreason-baselines: pip install earthreason-baselines, or unset it"
-    )
+    with _LOADING:  # lmms-eval processes results in several threads
+        return _load_once(checkpoint, os.environ.get("EARTHREASON_DEVICE") or "cpu")
 
 
 def ask_questions(dataset: Dataset) -> Dataset:
@@ -102,7 +89,7 @@ def doc_to_target(doc: dict[str, Any]) -> str:
 
 def process_results(doc: dict[str, Any], results: Sequence[str | None]) -> dict[str, dict[str, Any]]:
     """Return the state of the answer, once for every score; the scores of masks need a SAM."""
-    drawer = load_drawer()
+    drawer = chosen_drawer()
     image = None if drawer is None else doc["image"].convert("RGB")
     asked = AskedQuestion.of_row(doc, doc[INDEX])
     state = score_answer(results[0] or "", asked, chosen_profile(), chosen_protocol().name, drawer, image)

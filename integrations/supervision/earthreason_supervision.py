@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import supervision as sv
 
+from earthreason.errors import DataFormatError
 from earthreason.masks.rle import decode_rle
 from earthreason.predictions import read_predictions
 
@@ -23,7 +24,12 @@ def detections_of_row(row: Mapping[str, Any]) -> sv.Detections:
 
     Args:
         row: decoded row of `load_dataset`, with `mask`, and `targets` and `category` where it has them.
+
+    Raises:
+        DataFormatError: the labels of the split are hidden.
     """
+    if row["mask"] is None:
+        raise DataFormatError(f"sample {row['sample_id']!r} has no mask: this split's labels are hidden")
     masks = [np.asarray(target) != 0 for target in row.get("targets") or [row["mask"]]]
     return _detections(masks, row["sample_id"], row.get("category") or "target")
 

@@ -74,6 +74,33 @@ print(json.dumps([facts, row["sample_id"], max(same), [dict(result) for result i
     assert (truth, count) == (pytest.approx(1), 16)
 
 
+def test_iou_leaves_out_ignored_pixels_and_predictions_have_every_form_of_the_judge(run):
+    # Of 8 target pixels 4 are found, and 8 false ones count nowhere: an IoU of a half.
+    code = """
+from PIL import Image
+from earthreason.masks.rle import encode_mask
+mask, ignore, left = np.zeros((3, 6, 8), bool)
+mask[0], left[0, :4], ignore[4] = True, True, True
+row = {"sample_id": "a", "image": Image.new("RGB", (8, 6)), "mask": Image.fromarray(mask), "questions": ["Where?"],
+    "answers": [], "ignore": Image.fromarray(ignore)}
+given = [left | ignore, encode_mask(left | ignore), [left, ignore]]
+found = [next(samples_of([row], f"media{n}", {"a": each})) for n, each in enumerate(given)]
+empty = row | {"mask": Image.fromarray(mask & False)}
+found += [next(samples_of([empty], "media3", {"a": ignore})), next(samples_of([empty], "media4", {"a": None}))]
+reasons = []
+for number, wrong in enumerate([row | {"mask": None}, row]):
+    try:
+        next(samples_of([wrong], f"wrong{number}", {"a": left[:3]}))
+    except Exception as error:
+        reasons.append([type(error).__name__, str(error)])
+print(json.dumps([[sample["iou"] for sample in found], reasons]))
+"""
+    ious, (hidden, wrong) = run(code)
+    assert ious == [0.5, 0.5, 0.5, 1, 1]
+    assert hidden == ["DataFormatError", "sample 'a' has no mask: this split's labels are hidden"]
+    assert "mask is 3x8" in wrong[1]
+
+
 def test_the_snippet_of_the_page_runs(run):
     code = snippet_of("fiftyone").replace('"test"', '"test[:8]"')
     assert run(

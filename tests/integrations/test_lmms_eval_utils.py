@@ -10,7 +10,7 @@ from PIL import Image
 
 from earthreason import evaluate, load_dataset
 from earthreason.data.configs import CONFIGS
-from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.errors import UnknownNameError
 from earthreason.grounding.scoring import SCORES
 from tests.conftest import ROOT
 from tests.integrations.written_answers import records_of
@@ -135,16 +135,6 @@ def fractions_of(answer):
 
     found = read_answer(answer).targets
     return [Target(box=target.box and divide(target.box), points=list(map(divide, target.points))) for target in found]
-
-
-def test_sam_without_the_baselines_is_refused_with_what_to_do(utils, monkeypatch):
-    def missing(name):
-        raise ModuleNotFoundError(name)
-
-    monkeypatch.setenv("EARTHREASON_SAM", "facebook/sam-vit-base")
-    monkeypatch.setattr(utils.importlib, "import_module", missing)
-    with pytest.raises(EarthReasonError, match="pip install earthreason-baselines, or unset it"):
-        utils.load_drawer()
 
 
 class _Loader(yaml.SafeLoader):

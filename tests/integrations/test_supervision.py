@@ -49,6 +49,16 @@ print(json.dumps([both.xyxy.tolist(), [str(name) for name in both.data["class_na
     assert run(code) == [[[0, 0, 8, 1], [0, 1, 8, 2]], ["pier", "pier"], [[0, 0, 8, 2]], 0]
 
 
+def test_a_row_with_hidden_labels_is_refused(run):
+    code = """
+try:
+    detections_of_row({"sample_id": "a", "mask": None, "targets": None})
+except Exception as error:
+    print(json.dumps([type(error).__name__, str(error)]))
+"""
+    assert run(code) == ["DataFormatError", "sample 'a' has no mask: this split's labels are hidden"]
+
+
 def test_detections_of_every_row_score_one_and_a_compact_mask_too(run):
     code = """
 rows = load_dataset("earthreason", "sample", split="test[:24]")

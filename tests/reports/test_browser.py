@@ -73,6 +73,16 @@ def test_no_page_of_a_report_is_wider_than_a_phone(phone, report):
         assert fits(phone), page.name
 
 
+def test_the_cards_of_a_report_lie_side_by_side_on_a_phone(phone, report):
+    phone.goto(report.as_uri())
+    strips = phone.locator(".strip").all()
+    assert len(strips) == phone.locator(".cards").count() > 0
+    for strip in strips:
+        tops = strip.locator(".sample").evaluate_all("cards => cards.map(card => card.getBoundingClientRect().top)")
+        assert tops
+        assert len(set(tops)) == 1
+
+
 def test_a_phone_shows_model_and_headline_scores_without_scrolling_sideways(phone, report):
     phone.goto(report.as_uri())
     for number in range(6):

@@ -103,6 +103,22 @@ def test_what_is_no_row_is_refused_with_the_remedy(row, reason):
         show(row)
 
 
+@pytest.mark.parametrize("name", ["mask", "ignore", "targets"])
+@pytest.mark.parametrize(("size", "mode", "stated"), [((9, 8), "L", "8 x 9"), ((60, 40), "RGB", "40 x 60 x 3")])
+def test_a_column_that_does_not_fit_the_image_is_refused_rather_than_stretched(name, size, mode, stated):
+    wrong = Image.new(mode, size)
+    with pytest.raises(EarthReasonError, match=f"^{name} of the row is {stated} .* but its image is 40 x 60$"):
+        show(a_row(**{name: [wrong] if name == "targets" else wrong}))
+
+
+def test_arrays_single_texts_and_absent_answers_are_taken():
+    row = a_row(image=np.zeros((40, 60, 3), np.uint8), questions="Where is it?", answers=None)
+    shown = show(row)
+    assert (shown.sample.questions, shown.sample.answers) == (["Where is it?"], [])
+    with pytest.raises(EarthReasonError, match="^the image of a row is a picture or an array, not 'a.png'$"):
+        show(a_row(image="a.png"))
+
+
 def test_a_mask_that_does_not_fit_names_the_model_and_both_sizes():
     with pytest.raises(EarthReasonError, match=r"mine: the mask is 8 x 9 .* but the image is 40 x 60"):
         show(a_row(), mine=np.ones((8, 9), bool))
@@ -115,6 +131,15 @@ def test_the_picture_is_saved_in_the_format_of_its_name(name, tmp_path):
     path = show(a_row()).save(tmp_path / name)
     heads = {"a.png": b"\x89PNG", "a.pdf": b"%PDF", "a.svg": b"<?xml"}
     assert path.read_bytes().startswith(heads[name])
+
+
+@pytest.mark.parametrize("size", [(1, 512), (512, 1), (1, 1)])
+def test_a_strip_of_an_image_stays_a_picture_of_a_page(size):
+    row = a_row(image=Image.new("RGB", size), mask=Image.new("L", size))
+    with Image.open(io.BytesIO(show(row)._repr_png_())) as picture:
+        assert (
+            max(picture.size) < 1600
+        )  # two panels of 3.6 inches, of which the height is at most three times the width
 
 
 def test_another_format_is_refused_and_writes_nothing(tmp_path):
