@@ -42,8 +42,7 @@ def evaluate_stream(
 ) -> list[Result | NotScored]:
     """Score predictions in one pass over both files, without keeping their masks.
 
-    The results are those of `evaluate_protocols`. Memory holds the counts and a few facts of every sample, under 200
-    bytes a question for two protocols that ask the first question of each sample (docs/scale.md). Masks are
+    The results are those of `evaluate_protocols`. Memory holds the counts and a few facts of every sample. Masks are
     held as far as the orders of the two differ: not at all where predictions are in the order of the ground truth, as
     `predict` writes them. Results have no masks, so that `write_report` and Boundary IoU need `evaluate`.
 
