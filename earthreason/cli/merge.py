@@ -16,7 +16,7 @@ from earthreason.shards import Shard
 def merge_command(part_file: Path, part: Shard) -> str:
     """Write the command that merges all parts, for a shell: the parts are named as this one, but for its number.
 
-    A name without the number says nothing of the others, so that words in capitals stand for them.
+    A name that has the number never or twice does not tell the names of the others, so that words in capitals stand for them.
 
     >>> merge_command(Path("my parts/preds-2.json"), Shard(2, 4))
     "earthreason merge 'my parts/preds-'*.json --out 'my parts/preds.json'"
@@ -25,9 +25,9 @@ def merge_command(part_file: Path, part: Shard) -> str:
     """
     name = part_file.name
     numbers = [found for found in re.finditer(r"[0-9]+", name) if int(found[0]) == part.number]
-    if not numbers:
+    if len(numbers) != 1:
         return f"{command_line('earthreason', 'merge', part_file)} OTHER... --out WHOLE{part_file.suffix}"
-    before, after = name[: numbers[-1].start()], name[numbers[-1].end() :]
+    before, after = name[: numbers[0].start()], name[numbers[0].end() :]
     whole = part_file.with_name(f"{before.rstrip('-_. ') or 'whole'}{after}")
     folder = "" if part_file.parent == Path() else f"{part_file.parent}/"
     ends = (end and shlex.quote(end) for end in (folder + before, after))

@@ -102,7 +102,7 @@ def test_a_limited_export_in_parts_is_the_limited_export(folder):
         assert Path("merged", file).read_bytes() == Path("whole", file).read_bytes(), file
 
 
-@pytest.mark.parametrize("name", ["it's $HOME-{}.json", "a b_{}_of_2.json", "{}.json", "2-x-{}.json"])
+@pytest.mark.parametrize("name", ["it's $HOME-{}.json", "a b_{}_of_3.json", "{}.json"])
 def test_the_command_that_merges_works_in_a_shell(folder, name):
     paths = [folder / "my parts" / name.format(number) for number in (1, 2)]
     for path in paths:
@@ -118,6 +118,11 @@ def test_the_command_that_merges_works_in_a_shell(folder, name):
     assert option == "--out"
     assert Path(out).parent == paths[0].parent
     assert Path(out) not in paths
+
+
+@pytest.mark.parametrize("name", ["b.json", "a_2_of_2.json"])
+def test_a_name_that_does_not_tell_the_others_stands_with_words(name):
+    assert merge_command(Path(name), Shard(2, 2)) == f"earthreason merge {name} OTHER... --out WHOLE.json"
 
 
 def test_merged_files_elsewhere_find_the_data_of_their_parts(folder):
