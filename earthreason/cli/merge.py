@@ -16,7 +16,7 @@ from earthreason.shards import Shard
 def merge_command(part_file: Path, part: Shard) -> str:
     """Write the command that merges all parts, for a shell: the parts are named as this one, but for its number.
 
-    A name that has the number never or twice does not tell the names of the others, so that words in capitals stand for them.
+    A name with the number never or twice does not tell the names of the others: words in capitals stand for them.
 
     >>> merge_command(Path("my parts/preds-2.json"), Shard(2, 4))
     "earthreason merge 'my parts/preds-'*.json --out 'my parts/preds.json'"
