@@ -10,6 +10,7 @@ import typer
 
 from earthreason.cli.app import command_line, guard, make_app, stdout
 from earthreason.cli.completions import complete_config, complete_split
+from earthreason.cli.merge import merge_command
 from earthreason.cli.options import CONFIG_HELP, DataDirOption, ShardOption
 from earthreason.plurals import count_of
 
@@ -171,7 +172,7 @@ def predict(
     if part is None:
         then = f"{made}\nscore them: {command_line('earthreason-eval', out)}"
     else:
-        then = f"{made}, part {part}; merge all: earthreason merge"
+        then = f"{made}, part {part}\nmerge all: {merge_command(out, part)}"
     stdout().print(then, soft_wrap=True, markup=False)
 
 

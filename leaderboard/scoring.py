@@ -159,7 +159,7 @@ def _estimates(
     rows_of_groups = first.counts.rows()
     terms: dict[ScoreKey, Terms] = {}
     for name, result in results.items():
-        whole = terms_of(result.scored)
+        whole = dict(terms_of(result.scored))
         if figures is not None:
             whole = {metric: term for metric, term in whole.items() if metric in figures[name]}
         terms |= {(name, ALL, metric): term for metric, term in whole.items()}

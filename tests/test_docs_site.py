@@ -3,7 +3,6 @@
 import io
 import os
 import re
-import shutil
 import subprocess
 import sys
 from functools import cache
@@ -21,7 +20,6 @@ from PIL import Image
 pytest.importorskip("mkdocs", reason="MkDocs is not installed: pip install -e .[docs]")
 mkdocstrings = pytest.importorskip("mkdocstrings", reason="mkdocstrings is not installed: pip install -e .[docs]")
 ROOT = Path(__file__).parent.parent
-CHROMIUM = shutil.which("chromium")
 PUBLIC = (
     *("earthreason", "earthreason.data.load", "earthreason.data.schema", "earthreason.data.catalogue"),
     *("earthreason.data.exports", "earthreason.masks.rle", "earthreason.masks.grids", "earthreason.metrics.protocols"),
@@ -165,23 +163,12 @@ def test_examples_of_commands_are_code_and_no_option_is_read_as_markup(site):
     assert "Example:" not in text
 
 
-@pytest.fixture
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install -e .[dev]")
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 @pytest.mark.browser
 @pytest.mark.slow
-def test_no_page_of_the_documentation_is_wider_than_a_phone_even_with_everything_opened(site, browser):
+def test_no_page_of_the_documentation_is_wider_than_a_phone_even_with_everything_opened(site, chromium):
     pages = sorted(site.rglob("index.html"))
     assert len(pages) > 20
-    page = browser.new_page(viewport={"width": 360, "height": 800})
+    page = chromium.new_page(viewport={"width": 360, "height": 800})
     for file in pages:
         page.goto(file.as_uri())
         page.evaluate("document.querySelectorAll('details').forEach(box => { box.open = true; })")
@@ -195,12 +182,12 @@ def end_of_address(path):
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.parametrize("system", ["light", "dark"])
-def test_figures_follow_the_mode_that_the_reader_chose_for_the_page(site, browser, system):
+def test_figures_follow_the_mode_that_the_reader_chose_for_the_page(site, chromium, system):
     figures = sorted((ROOT / "docs" / "images").rglob("*.svg"))
     texts = {page: page.read_text(encoding="utf-8") for page in site.rglob("index.html")}
     pages = {path: page for path in figures for page, text in texts.items() if f'{end_of_address(path)}"' in text}
     assert pages.keys() == set(figures)
-    page = browser.new_page(viewport={"width": 1200, "height": 900}, color_scheme=system)
+    page = chromium.new_page(viewport={"width": 1200, "height": 900}, color_scheme=system)
     for path, file in pages.items():
         page.goto(file.as_uri())
         for scheme, dark in (("default", False), ("slate", True)):

@@ -13,6 +13,7 @@ import typer
 
 from earthreason.cli.app import command_line, report_json, stdout
 from earthreason.cli.completions import complete_format
+from earthreason.cli.merge import merge_command
 from earthreason.cli.options import (
     CORES,
     JsonOption,
@@ -89,6 +90,9 @@ def verify(
                 "fetch the broken files again: earthreason download --to FOLDER, with the same folder"
             )
         return
+    if limit is not None and (shard or journal):
+        option = "--shard" if shard else "--journal"
+        raise EarthReasonError(f"--limit looks at some samples once, and {option} all files of a release; choose one")
     if shard is not None:
         _read_part(source, config, shard, workers, journal)
         return
@@ -134,7 +138,7 @@ def _read_part(source: str, config: str | None, shard: str, workers: int, journa
         raise EarthReasonError(f"--shard divides the files of a release; {opened.name} is audited by one process")
     with progress_bar(unit="file", desc=f"reading {part}") as bar:
         count = read_part(Path(source).expanduser(), part, journal, workers, bar.update)
-    typer.echo(f"{journal}: {count_of(count, 'file')}, part {part}; merge all: earthreason merge")
+    typer.echo(f"{journal}: {count_of(count, 'file')}, part {part}\nmerge all: {merge_command(journal, part)}")
 
 
 def _audit(source: str, config: str | None, workers: int, journal: Path | None, limit: int | None) -> Audit:
@@ -202,7 +206,7 @@ def export(
         with progress_bar(unit="sample", desc=f"{form} {part}") as bar:
             rows = export_part(opened, form, out, part, bar.update, about)
         listed = ", ".join(f"{split} {count}" for split, count in rows.items())
-        typer.echo(f"{out}: {listed}; part {part}, merge all: earthreason merge")
+        typer.echo(f"{out}: {listed}; part {part}\nmerge all: {merge_command(out, part)}")
         return
     with progress_bar(total=sum(opened.counts.values()), unit="sample", desc=form) as bar:
         written = export_source(opened, form, out, bar.update, about)

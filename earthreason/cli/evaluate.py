@@ -20,6 +20,7 @@ from earthreason.cli.app import (
     stdout,
 )
 from earthreason.cli.completions import complete_protocol
+from earthreason.cli.merge import merge_command
 from earthreason.cli.options import (
     CORES,
     ConfigOption,
@@ -132,7 +133,7 @@ def evaluate(
     if part is not None and counts is not None:
         with status("counting"):
             counted = count_part(opened, references, part, counts, workers)
-        typer.echo(f"{counts}: {counted} questions of part {part}; merge all parts: earthreason merge")
+        typer.echo(f"{counts}: {counted} questions of part {part}\nmerge all: {merge_command(counts, part)}")
         return
     beside = list(PROTOCOLS.values()) if protocol == "all" or report else [NATIVE]
     rules = list(dict.fromkeys([headline, *beside]))

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from earthreason.cli.app import command_line
+from earthreason.shards import Shard
+
+
+def merge_command(part_file: Path, part: Shard) -> str:
+    """Write the command that merges all parts, for a shell: the parts are named as this one, but for its number.
+
+    A name with the number never or twice does not tell the names of the others: words in capitals stand for them.
+
+    >>> merge_command(Path("my parts/preds-2.json"), Shard(2, 4))
+    "earthreason merge 'my parts/preds-'*.json --out 'my parts/preds.json'"
+    >>> merge_command(Path("b.json"), Shard(2, 4))
+    'earthreason merge b.json OTHER... --out WHOLE.json'
+    """
+    name = part_file.name
+    numbers = [found for found in re.finditer(r"[0-9]+", name) if int(found[0]) == part.number]
+    if len(numbers) != 1:
+        return f"{command_line('earthreason', 'merge', part_file)} OTHER... --out WHOLE{part_file.suffix}"
+    before, after = name[: numbers[0].start()], name[numbers[0].end() :]
+    whole = part_file.with_name(f"{before.rstrip('-_. ') or 'whole'}{after}")
+    folder = "" if part_file.parent == Path() else f"{part_file.parent}/"
+    ends = (end and shlex.quote(end) for end in (folder + before, after))
+    return f"earthreason merge {'*'.join(ends)} {command_line('--out', whole)}"
 
 
 def merge(
@@ -25,13 +51,17 @@ def merge(
     from earthreason.questions.merging import is_run, merge_runs
 
     if is_run(parts[0]):
-        typer.echo(f"{out}: {merge_runs(parts, out)} samples\nstate: earthreason questions status {out}")
+        typer.echo(f"{out}: {merge_runs(parts, out)} samples")
+        typer.echo(f"state: {command_line('earthreason', 'questions', 'status', out)}")
     elif is_part(parts[0]):
         written = merge_parts(parts, out)
         typer.echo(f"{out}: {', '.join(f'{split} {count}' for split, count in written.items())}")
     elif is_counts(parts[0]):
-        typer.echo(f"{out}: counts of {merge_counts(parts, out)} parts\nscore them: earthreason-eval {out}")
+        typer.echo(f"{out}: counts of {merge_counts(parts, out)} parts")
+        typer.echo(f"score them: {command_line('earthreason-eval', out)}")
     elif is_journal(parts[0]):
-        typer.echo(f"{out}: {merge_journals(parts, out)} files\naudit: earthreason verify SRC --journal {out}")
+        typer.echo(f"{out}: {merge_journals(parts, out)} files")
+        typer.echo(f"audit: earthreason verify SRC {command_line('--journal', out)}")
     else:
-        typer.echo(f"{out}: {merge_predictions(parts, out)} predictions\nscore them: earthreason-eval {out}")
+        typer.echo(f"{out}: {merge_predictions(parts, out)} predictions")
+        typer.echo(f"score them: {command_line('earthreason-eval', out)}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ def score_groups(scored: Scored, references: Mapping[str, Reference]) -> dict[st
         undefined) and `few`.
     """
     tables: dict[str, list[dict[str, Any]]] = {}
-    for breakdown, group, rows in groups_of(scored.counts.keys(), references):
+    for breakdown, group, rows in groups_of(scored.counts.each_key(), references):
         tables.setdefault(breakdown.name, []).append({"group": group, **_scores_of(scored, rows)})
     return tables
 
@@ -118,15 +119,18 @@ def break_down(scored: Scored, references: Mapping[str, Reference]) -> dict[str,
 
 
 def groups_of(
-    keys: Sequence[tuple[str, int]], references: Mapping[str, Reference]
+    keys: Iterable[tuple[str, int]], references: Mapping[str, Reference]
 ) -> Iterator[tuple[Breakdown, str, np.ndarray]]:
     """Yield every group of every breakdown with more than one, and its rows of the keys, (n,) bool."""
-    columns = labels_of(keys, references)
-    for breakdown in BREAKDOWNS:
-        labels = columns[breakdown.name]
-        names = sorted(set(labels.tolist()), key=lambda label: (_rank(label, breakdown.order), label))
-        if len(names) > 1:
-            yield from ((breakdown, name, labels == name) for name in names)
+    columns: list[tuple[Breakdown, dict[str, int], array[int]]] = [(each, {}, array("i")) for each in BREAKDOWNS]
+    for sample_id, index in keys:
+        reference = references[sample_id]
+        for breakdown, numbers, column in columns:
+            column.append(numbers.setdefault(breakdown.label(reference, index), len(numbers)))
+    for breakdown, numbers, column in columns:
+        codes, order = np.asarray(column), breakdown.order
+        for name in sorted(numbers, key=lambda label: (_rank(label, order), label)) if len(numbers) > 1 else ():
+            yield breakdown, name, codes == numbers[name]
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ def stratify(
     """
     check_breakdown(by)
     strata = []
-    for breakdown, group, rows in groups_of(scored.counts.keys(), references):
+    for breakdown, group, rows in groups_of(scored.counts.each_key(), references):
         if breakdown.name != by:
             continue
         part = replace(scored, counts=scored.counts.select(rows), boundary=None)

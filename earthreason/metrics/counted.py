@@ -122,7 +122,7 @@ class CountedPredictions:
             if counted != _describe(references, shard):
                 raise EarthReasonError(
                     f"{self.path}: part {shard} was counted against other ground truth than {references.source}; "
-                    "choose the same --config, --split and --data-dir, or count again"
+                    "choose the same --config, --split, --data-dir and --limit, or count again"
                 )
         tables = self._tables
         lacking = [view.name for view in views if view.name not in tables]

@@ -6,7 +6,7 @@ tables of threads, ranks or machines can be concatenated.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -23,8 +23,10 @@ Key = tuple[str, int]
 class RegionCounts:
     """One row per question, or per target of a question, on one grid; all columns have n elements.
 
+    Whole numbers are int64; results of `evaluate_stream` may have int32, and read-only columns.
+
     Attributes:
-        sample_id: sample ids, object array of str.
+        sample_id: sample ids, object array of str; of `evaluate_stream` an array of `numpy.dtypes.StringDType`.
         question_index: indices of the questions about a sample, int64.
         target_index: indices of the targets of a question, int64; 0 where the question has one row.
         intersection, prediction_area, truth_area: pixels on the grid that count, int64.
@@ -61,6 +63,10 @@ class RegionCounts:
     def keys(self) -> list[Key]:
         """Return the sample id and question index of every row."""
         return list(zip(self.sample_id.tolist(), self.question_index.tolist(), strict=True))
+
+    def each_key(self) -> Iterator[Key]:
+        """Yield the sample id and question index of every row."""
+        return zip(self.sample_id, map(int, self.question_index), strict=True)
 
     def rows(self) -> list[tuple[str, int, int]]:
         """Return the sample id, question index and target index of every row, in the order of the table.

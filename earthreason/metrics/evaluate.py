@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -299,6 +301,16 @@ def choose_questions(counts: Sequence[int], protocol: Protocol, seed: int = 0) -
 
 def _unanswered(references: References, table: RegionCounts, protocol: Protocol, seed: int) -> list[Key]:
     """List the questions that the protocol scores and that have no counts, in the order of the references."""
+    if protocol.questions != "random":  # the usual case, without a key per question in memory
+        if protocol.questions == "first":
+            wanted: Iterator[Key] = ((sample_id, 0) for sample_id in references)
+        else:
+            wanted = ((name, index) for name, r in references.items() for index in range(r.question_count))
+        whole = table.target_index == 0
+        whole &= (table.question_index == 0) | (protocol.questions == "all")
+        given = zip(table.sample_id[whole], table.question_index[whole], strict=True)
+        if all(map(operator.eq, chain(wanted, [None]), chain(given, [None]))):
+            return []
     if protocol.questions == "first":  # without a key per question, which would be most of the memory of a large set
         answered = set(table.sample_id[table.question_index == 0].tolist())
         return [(sample_id, 0) for sample_id in references if sample_id not in answered]

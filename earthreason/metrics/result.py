@@ -8,6 +8,8 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from earthreason.errors import UnknownNameError
 from earthreason.metrics.breakdowns import break_down, labels_of, score_groups
 from earthreason.metrics.counts import RegionCounts
@@ -15,7 +17,7 @@ from earthreason.metrics.formats import format_interval, format_score
 from earthreason.metrics.protocols import Protocol
 from earthreason.metrics.references import References
 from earthreason.metrics.scores import HEADLINE, Scored, get_metric
-from earthreason.metrics.statistics import Interval
+from earthreason.metrics.statistics import Interval, number_images
 from earthreason.plurals import count_of
 from earthreason.types import OPTIONAL_FACTS
 
@@ -143,13 +145,15 @@ class Result(Mapping[str, "float | None"]):
     @property
     def empty_targets(self) -> int:
         """Number of questions without a target; of several targets, all are empty."""
+        if not self.counts.target_index.any():
+            return int(self.counts.truth_empty.sum())
         targets = self.counts.select(~self.counts.truth_empty)
         return self.questions - len(set(targets.keys()))
 
     @property
     def images(self) -> int:
         """Number of images."""
-        return len(set(self.counts.sample_id.tolist()))
+        return number_images(self.counts.sample_id)[0] if len(self.counts) else 0
 
     @cached_property
     def breakdowns(self) -> dict[str, pd.DataFrame]:
@@ -166,12 +170,12 @@ class Result(Mapping[str, "float | None"]):
 
         truths = [self.references[sample_id] for sample_id in self.counts.sample_id]
         columns: dict[str, Any] = {
-            "sample_id": self.counts.sample_id,
-            "question_index": self.counts.question_index,
-            "target_index": self.counts.target_index,
+            "sample_id": self.counts.sample_id.astype(object),
+            "question_index": self.counts.question_index.astype(np.int64),
+            "target_index": self.counts.target_index.astype(np.int64),
             "iou": self.scored.iou,
         }
-        columns |= {name: getattr(self.counts, name) for name in _COUNTS}
+        columns |= {name: _widened(getattr(self.counts, name)) for name in _COUNTS}
         columns |= {name: [getattr(truth, name) for truth in truths] for name in _FACTS}
         groups = labels_of(self.counts.keys(), self.references)
         columns |= {name: groups[name] for name in groups if name not in columns}
@@ -206,6 +210,10 @@ class Result(Mapping[str, "float | None"]):
             "breakdowns": score_groups(self.scored, self.references),
             "provenance": self.provenance,
         }
+
+
+def _widened(column: np.ndarray) -> np.ndarray:
+    return column if column.dtype == bool else column.astype(np.int64)
 
 
 def intervals_as_json(intervals: Mapping[str, Interval], no_interval: Mapping[str, str]) -> dict[str, Any]:

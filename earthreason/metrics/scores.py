@@ -7,7 +7,7 @@ its breakdowns and its comparison between models.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 
@@ -58,12 +58,12 @@ class Scored:
         """IoU of every question, (n,) float64; see `sample_iou`."""
         return sample_iou(self.counts, self.protocol)
 
-    @cached_property
+    @property
     def ones(self) -> np.ndarray:
-        """1.0 for every row: (n,) float64."""
-        return np.ones(len(self.counts))
+        """1.0 for every row: (n,) float64, read-only."""
+        return np.broadcast_to(np.float64(1), len(self.counts))
 
-    @cached_property
+    @property
     def targets(self) -> np.ndarray:
         """1.0 for every question with a target, else 0.0: (n,) float64."""
         return (~self.counts.truth_empty).astype(np.float64)
@@ -247,9 +247,27 @@ def metrics_of(protocol: Protocol) -> list[Metric]:
     return _with_precisions(protocol.thresholds)
 
 
-def terms_of(scored: Scored) -> dict[str, Terms]:
-    """Compute the terms of every metric of the protocol, by name."""
-    return {metric.name: metric.terms(scored) for metric in metrics_of(scored.protocol)}
+class _MetricTerms(Mapping[str, Terms]):
+    def __init__(self, scored: Scored) -> None:
+        self._scored = scored
+        self._metrics = {metric.name: metric for metric in metrics_of(scored.protocol)}
+
+    def __getitem__(self, name: str) -> Terms:
+        return self._metrics[name].terms(self._scored)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._metrics)
+
+    def __len__(self) -> int:
+        return len(self._metrics)
+
+
+def terms_of(scored: Scored) -> Mapping[str, Terms]:
+    """Return the terms of every metric of the protocol, by name.
+
+    They are computed at each look-up: together they would be most of the memory of a large set.
+    """
+    return _MetricTerms(scored)
 
 
 def compute_scores(terms: Mapping[str, Terms]) -> dict[str, float | None]:

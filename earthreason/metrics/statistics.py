@@ -21,6 +21,9 @@ FEW_IMAGES = f"fewer than {MIN_IMAGES} images"
 NARROWEST = 1e-3
 """Width of an interval that has seen hardly any variation between the images."""
 _BLOCK_WEIGHTS = 4_000_000  # 32 MB of weights at a time
+_IMAGES_TOGETHER = 1 << 17
+"""Images whose sums are multiplied at once. Figures of larger sets may differ in the last digit from those of one
+product."""
 
 
 @dataclass(frozen=True)
@@ -60,24 +63,38 @@ def confidence_intervals(
     """
     if not resamples or not len(sample_id):
         return {}
-    images, group = np.unique(sample_id.astype(str), return_inverse=True)
-    few = metrics_with_few_images(terms, sample_id)
+    images, group = number_images(sample_id)
+    few = _with_few_images(terms, group)
     ratios = {name: ratio for name, term in terms.items() if (ratio := term.ratio()) is not None and name not in few}
-    others = {name: terms[name] for name in ratios if not terms[name].proportion}
-    resampled = bootstrap_intervals(others, sample_id, resamples, seed)
+    others = [name for name in ratios if not terms[name].proportion]
+    resampled = _resample(terms, others, images, group, resamples, seed)
     intervals = {}
     for name, ratio in ratios.items():
+        if name in resampled and not (resampled[name].width < NARROWEST and 0 <= ratio <= 1):
+            intervals[name] = resampled[name]
+            continue
         term = terms[name]
         if term.proportion:
             counts = term.denominator > 0
             cases = effective_cases(term.numerator[counts], group[counts], (0, 1))
-            intervals[name] = Interval(*wilson_interval(ratio, cases))
-        elif resampled[name].width < NARROWEST and 0 <= ratio <= 1:
-            cases = _effective_images(np.bincount(group, term.denominator, minlength=len(images)))
-            intervals[name] = Interval(*wilson_interval(ratio, cases))
         else:
-            intervals[name] = resampled[name]
+            cases = _effective_images(np.bincount(group, term.denominator, minlength=images))
+        intervals[name] = Interval(*wilson_interval(ratio, cases))
     return intervals
+
+
+def number_images(sample_id: np.ndarray) -> tuple[int, np.ndarray]:
+    """Number the images in the order of their ids: return how many there are, and the number of each row, (n,) int.
+
+    Args:
+        sample_id: id of the image of every row, (n,) str; n is at least 1.
+    """
+    if (sample_id[1:] >= sample_id[:-1]).all():  # as tables of counts are: no copies of the ids
+        group = np.zeros(len(sample_id), np.intp)
+        np.cumsum(sample_id[1:] != sample_id[:-1], out=group[1:])
+        return int(group[-1]) + 1, group
+    images, group = np.unique(sample_id.astype(str), return_inverse=True)
+    return len(images), group
 
 
 def metrics_with_few_images(terms: Mapping[str, Terms], sample_id: np.ndarray) -> list[str]:
@@ -87,11 +104,15 @@ def metrics_with_few_images(terms: Mapping[str, Terms], sample_id: np.ndarray) -
         terms: numerators and denominators by metric, each (n,) float64.
         sample_id: id of the image of every row, (n,) object array of str.
     """
-    return [name for name, term in terms.items() if 0 < _counted_images(term, sample_id) < MIN_IMAGES]
+    return _with_few_images(terms, number_images(sample_id)[1]) if len(sample_id) else []
 
 
-def _counted_images(term: Terms, sample_id: np.ndarray) -> int:
-    return len(set(sample_id[term.denominator > 0].tolist()))
+def _with_few_images(terms: Mapping[str, Terms], group: np.ndarray) -> list[str]:
+    return [name for name, term in terms.items() if 0 < _counted_images(term, group) < MIN_IMAGES]
+
+
+def _counted_images(term: Terms, group: np.ndarray) -> int:
+    return int(np.count_nonzero(np.bincount(group[term.denominator > 0])))
 
 
 def _effective_images(weights: np.ndarray) -> float:
@@ -104,6 +125,27 @@ def _group_sums(terms: Sequence[Terms], group: np.ndarray, groups: int) -> tuple
     numerators = [np.bincount(group, term.numerator, minlength=groups) for term in terms]
     denominators = [np.bincount(group, term.denominator, minlength=groups) for term in terms]
     return np.stack(numerators, axis=1), np.stack(denominators, axis=1)
+
+
+class _ImageSums:
+    """Sums of each image by metric, held in the narrowest type that has them exactly."""
+
+    def __init__(self) -> None:
+        self._columns: list[np.ndarray] = []
+
+    def add(self, values: np.ndarray) -> None:
+        """Add the sums of a metric, (images,) float64."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            narrow = (values.astype(kind) for kind in (np.uint8, np.int32, np.float32))
+            self._columns.append(next((column for column in narrow if np.array_equal(column, values)), values))
+
+    def total(self, weights: np.ndarray) -> np.ndarray:
+        """Sum over the images: (resamples, images) weights give (resamples, metrics) float64."""
+        total = np.zeros((len(weights), len(self._columns)))
+        for start in range(0, weights.shape[1], _IMAGES_TOGETHER):
+            part = slice(start, start + _IMAGES_TOGETHER)
+            total += weights[:, part] @ np.stack([column[part] for column in self._columns], axis=1, dtype=np.float64)
+        return total
 
 
 def _resample_weights(groups: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
@@ -138,17 +180,31 @@ def bootstrap_intervals(
     """
     if not terms or not len(sample_id) or not resamples:
         return {}
-    images, group = np.unique(sample_id.astype(str), return_inverse=True)
-    numerators, denominators = _group_sums(list(terms.values()), group, len(images))
-    epsilon = np.array([term.epsilon for term in terms.values()])
+    images, group = number_images(sample_id)
+    return _resample(terms, list(terms), images, group, resamples, seed)
+
+
+def _resample(
+    terms: Mapping[str, Terms], names: Sequence[str], images: int, group: np.ndarray, resamples: int, seed: int
+) -> dict[str, Interval]:
+    if not names:
+        return {}
+    numerators, denominators, epsilons = _ImageSums(), _ImageSums(), []
+    for name in names:
+        term = terms[name]
+        numerators.add(np.bincount(group, term.numerator, minlength=images))
+        denominators.add(np.bincount(group, term.denominator, minlength=images))
+        epsilons.append(term.epsilon)
+        del term  # before the next one is computed
+    epsilon = np.array(epsilons)
     drawn = np.concatenate(
         [
-            _ratios(weights @ numerators, weights @ denominators, epsilon)
-            for weights in _resample_weights(len(images), resamples, seed)
+            _ratios(numerators.total(weights), denominators.total(weights), epsilon)
+            for weights in _resample_weights(images, resamples, seed)
         ]
     )
     intervals = {}
-    for column, name in enumerate(terms):
+    for column, name in enumerate(names):
         values = drawn[:, column]
         values = values[~np.isnan(values)]
         if values.size > resamples / 2:
@@ -192,8 +248,7 @@ def paired_differences(
     names = [name for name in a if name in b and a[name].ratio() is not None and b[name].ratio() is not None]
     if not names or not len(sample_id):
         return {}
-    images, group = np.unique(sample_id.astype(str), return_inverse=True)
-    n = len(images)
+    n, group = number_images(sample_id)
     num_a, den_a = _group_sums([a[name] for name in names], group, n)
     num_b, den_b = _group_sums([b[name] for name in names], group, n)
     epsilon = np.array([a[name].epsilon for name in names])
@@ -219,7 +274,7 @@ def paired_differences(
     for column, name in enumerate(names):
         value = float(observed[column])
         interval = None
-        if min(_counted_images(a[name], sample_id), _counted_images(b[name], sample_id)) >= MIN_IMAGES:
+        if min(_counted_images(a[name], group), _counted_images(b[name], group)) >= MIN_IMAGES:
             interval = Interval(*map(float, np.nanpercentile(drawn[:, column], [2.5, 97.5])))
             if a[name].proportion and np.array_equal(a[name].denominator, b[name].denominator):
                 interval = _proportion_difference(a[name], b[name], group)

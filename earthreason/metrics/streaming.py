@@ -11,8 +11,9 @@ from typing import Any, cast
 from earthreason.errors import PredictionsError
 from earthreason.masks.grids import Grid
 from earthreason.metrics.arguments import MOST_RESAMPLES, check_missing, check_whole_number
+from earthreason.metrics.compact import CompactTables
 from earthreason.metrics.counting import fault_of
-from earthreason.metrics.counts import Key, ViewCounts, join_tables, name_key
+from earthreason.metrics.counts import Key, ViewCounts, name_key
 from earthreason.metrics.evaluate import MissingRule, describe_reading, score_counts
 from earthreason.metrics.facts import FactTable
 from earthreason.metrics.packed import Answers, PackedTruth
@@ -87,7 +88,7 @@ class _Counter:
     def __post_init__(self) -> None:
         self._open: dict[str, Reference] = {}
         self._recent: OrderedDict[str, Reference] = OrderedDict()
-        self._parts: list[ViewCounts] = []
+        self._counts = CompactTables(self.facts)
         self._invalid: list[str] = []
 
     def count(self, predictions: PredictionSource, missing: MissingRule) -> ViewCounts:
@@ -107,9 +108,8 @@ class _Counter:
             )
             while batch := list(islice(unanswered, _TOGETHER)):
                 self._add(batch, answered=False)
-        parts, self._parts = self._parts or [self._count_batch([])], []  # nothing else holds them
-        tables = join_tables(parts)
-        del parts
+        self._add([])  # so that there are tables, if without rows
+        tables = self._counts.join()
         self._refuse_repeats(tables, predictions.source)
         return tables
 
@@ -127,8 +127,7 @@ class _Counter:
         while sample_id not in self.facts:
             if not self._read_on():
                 return None
-        facts = self.facts[sample_id]
-        return facts.height, facts.width
+        return self.facts.size_of(sample_id)
 
     def _found(self, given: Iterable[Prediction], faults: list[str]) -> Iterator[tuple[Prediction, Reference]]:
         """Yield every sound prediction with its ground truth; append the faults of the others."""
@@ -152,7 +151,7 @@ class _Counter:
                 yield replace(prediction, sample_id=reference.sample_id), reference
 
     def _add(self, batch: list[tuple[Prediction, Reference]], *, answered: bool = True) -> None:
-        self._parts.append(self._count_batch(batch, answered=answered))
+        self._counts.add(self._count_batch(batch, answered=answered))
 
     def _count_batch(self, batch: list[tuple[Prediction, Reference]], *, answered: bool = True) -> ViewCounts:
         truth = References({r.sample_id: r for _, r in batch}.values(), self.facts.source)

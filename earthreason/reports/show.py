@@ -18,6 +18,7 @@ from earthreason.masks.rle import decode_rle
 from earthreason.metrics.evaluate import evaluate
 from earthreason.metrics.values import MaskLike, as_rles, unite_targets
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay, outline_mask, shrink_mask
+from earthreason.plurals import count_of
 from earthreason.reports.page import embed_image, render
 from earthreason.reports.samples import Part, compose, describe, list_texts, save_parts
 from earthreason.types import Sample
@@ -68,7 +69,7 @@ class Shown:
         return render("show.html", heading=self.heading, sample=self.sample, panels=panels)
 
     def __repr__(self) -> str:
-        count = f"{len(self.sample.questions)} question{'' if len(self.sample.questions) == 1 else 's'}"
+        count = count_of(len(self.sample.questions), "question")
         return f"<{self.heading} · {count}; save('sample.png') writes the picture>"
 
 
