@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -354,6 +355,8 @@ def _refuse_network_options(name: str, options: PredictorOptions, remedy: str) -
 
 def _build_own(name: str, options: PredictorOptions) -> Predictor:
     module_name, _, class_name = name.partition(":")
+    if not {"", str(Path.cwd())} & set(sys.path):
+        sys.path.append(str(Path.cwd()))  # `python -m` looks there, an installed program does not
     try:
         factory = getattr(import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:

@@ -8,6 +8,8 @@ import termios
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+EVAL = "import sys; from earthreason.cli.main import run_evaluate; sys.argv[0] = 'earthreason-eval'; run_evaluate()"
+"""Code that runs `earthreason-eval`."""
 _HUSHED = ("NO_COLOR", "TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS")
 
 

@@ -65,6 +65,16 @@ def test_a_users_own_class_is_found(tmp_path, monkeypatch):
     sys.modules.pop("mine_for_test")
 
 
+def test_a_users_own_class_is_found_in_the_current_folder_by_an_installed_program_too(tmp_path, monkeypatch):
+    (tmp_path / "here_for_test.py").write_text(
+        "class Mine:\n    def predict(self, images, questions):\n        return [None] * len(images)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    assert build_predictor("here_for_test:Mine", OPTIONS).predict([1], [""]) == [None]
+    sys.modules.pop("here_for_test")
+
+
 def test_unknown_models_name_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'centre'"):
         build_predictor("center", OPTIONS)

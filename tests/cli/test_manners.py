@@ -19,9 +19,8 @@ from earthreason.cli.main import app, evaluate_app
 from earthreason.plurals import count_of
 from earthreason.predictions.folder import find_folder, without_folder
 from earthreason.reports.tables import new_table, print_table
-from earthreason.synthetic.release import write_release
 from leaderboard.cli import app as leaderboard
-from tests.terminal import ROOT
+from tests.terminal import EVAL, ROOT
 
 PROGRAMS = {
     "earthreason": app,
@@ -31,15 +30,6 @@ PROGRAMS = {
     "earthreason-annotation": annotation,
 }
 MODULES = {"earthreason-baselines": "baselines", "earthreason": "earthreason"}
-EVAL = "import sys; from earthreason.cli.main import run_evaluate; sys.argv[0] = 'earthreason-eval'; run_evaluate()"
-
-
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory):
-    """A folder of seven small scenes, in a path with a space."""
-    folder = tmp_path_factory.mktemp("few scenes") / "release"
-    write_release(folder, {"train": 2, "val": 2, "test": 3}, 5, workers=1, size=(96, 96))
-    return folder
 
 
 def run_printed(line: str, folder) -> subprocess.CompletedProcess[str]:

@@ -6,18 +6,7 @@ import sys
 
 import pytest
 
-from earthreason.synthetic.release import write_release
-from tests.terminal import ROOT, at_terminal
-
-EVAL = "import sys; from earthreason.cli.main import run_evaluate; sys.argv[0] = 'earthreason-eval'; run_evaluate()"
-
-
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory):
-    """A folder of seven small scenes, in a path with a space."""
-    folder = tmp_path_factory.mktemp("few scenes") / "release"
-    write_release(folder, {"train": 2, "val": 2, "test": 3}, 5, workers=1, size=(96, 96))
-    return folder
+from tests.terminal import EVAL, ROOT, at_terminal
 
 
 def has_bar(shown: str) -> bool:

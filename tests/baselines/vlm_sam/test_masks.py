@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import Sam2Config, Sam2Model, SamConfig, SamImageProcessorPil, SamModel, SamProcessor
+from transformers import Sam2Config, Sam2Model, SamImageProcessorPil, SamModel, SamProcessor
 
 from baselines.vlm_sam.masks import Boxes, Sam, Sam2, load_mask_maker
 from earthreason.errors import EarthReasonError
 from earthreason.grounding.answers import Target
+from tests.integrations.tiny_sam import save_sam
 
 GENERATOR = np.random.default_rng(0)
 PICTURE = Image.fromarray(GENERATOR.integers(0, 255, (60, 90, 3), np.uint8))
@@ -22,29 +23,7 @@ def box_of(*sides):
 @pytest.fixture(scope="module")
 def sam(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sam")
-    config = SamConfig(
-        vision_config={
-            "hidden_size": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "mlp_dim": 32,
-            "image_size": 128,
-            "output_channels": 32,
-            "num_pos_feats": 16,
-            "window_size": 4,
-            "global_attn_indexes": [1],
-        },
-        prompt_encoder_config={"hidden_size": 32, "image_size": 128, "image_embedding_size": 8},
-        mask_decoder_config={"hidden_size": 32, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 32},
-    )
-    torch.manual_seed(0)
-    SamModel(config).save_pretrained(folder)
-    SamImageProcessorPil(
-        size={"longest_edge": 128},
-        pad_size={"height": 128, "width": 128},
-        mask_size={"longest_edge": 32},
-        mask_pad_size={"height": 32, "width": 32},
-    ).save_pretrained(folder)
+    save_sam(folder)
     return folder
 
 
