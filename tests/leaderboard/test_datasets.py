@@ -188,7 +188,7 @@ def test_the_check_before_uploading_asks_for_what_the_main_protocol_scores(tmp_p
     first = open_predictions(tmp_path / "first.json")
     blank = blank_references(samples, "split")
     assert check_predictions(first, blank, "segearth-r1") == 1
-    with pytest.raises(PredictionsError, match="1 unanswered, of 1 samples each asked every question"):
+    with pytest.raises(PredictionsError, match="1 unanswered, of 1 sample each asked every question"):
         check_predictions(first, blank, "geo-r1")
     with pytest.raises(UnknownNameError, match="unknown protocol 'of-tomorrow'"):
         check_predictions(first, blank, "of-tomorrow")

@@ -68,7 +68,7 @@ def test_faults_are_gathered():
     assert "height and width are swapped" in text
     assert "sample 'c': not in ground truth" in text
     assert "falls short" in text
-    assert "the sample has 1 questions" in text
+    assert "the sample has 1 question" in text
     assert "predicted more than once" in text
 
 

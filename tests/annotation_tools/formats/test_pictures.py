@@ -77,7 +77,7 @@ def test_a_bitmap_is_a_mask(workspace, tmp_path):
 
 def test_a_palette_is_read_by_its_colours_or_indices(workspace, tmp_path):
     path = save(tmp_path / "m" / "a.png", levels(2, 3), VOC)
-    with pytest.raises(DataFormatError, match=r"#008000 \(36 pixels in 1 files\).*--category VALUE"):
+    with pytest.raises(DataFormatError, match=r"#008000 \(36 pixels in 1 file\).*--category VALUE"):
         imported(workspace, path)
     for category in ("2", "#008000", "0,128,0"):
         assert np.array_equal(imported(workspace, path, category=category, unnamed="car")["a"].mask, LEFT)
@@ -99,9 +99,9 @@ def test_an_index_with_other_colours_in_each_file_is_ambiguous(workspace, tmp_pa
 @pytest.mark.parametrize(
     ("pixels", "fault"),
     [
-        (levels(1, 2), r"1 \(36 pixels.*, 2|2 \(100 pixels in 1 files\), 1 \(36 pixels"),
+        (levels(1, 2), r"1 \(36 pixels.*, 2|2 \(100 pixels in 1 file\), 1 \(36 pixels"),
         (levels(1, 255), "255 often marks pixels to ignore"),
-        (levels(2, 1, background=1), r"1 \(564 pixels in 1 files\), 2 \(36 pixels"),
+        (levels(2, 1, background=1), r"1 \(564 pixels in 1 file\), 2 \(36 pixels"),
         (colours((9, 8, 7), background=(200, 0, 0)), "#c80000.*#090807"),
         (colours((0, 0, 0, 255), background=(0, 0, 0, 0)), r": 0 \(36 pixels"),
         (colours((0, 0, 0, 255), (9, 8, 7, 255), (0, 0, 0, 0)), "#090807.*#000000"),
@@ -118,7 +118,7 @@ def test_several_values_are_listed_and_none_is_guessed(workspace, tmp_path, pixe
 def test_files_with_one_value_each_are_compared(workspace, tmp_path):
     save(tmp_path / "m" / "a.png", levels(1))
     save(tmp_path / "m" / "b.png", levels(255))
-    with pytest.raises(DataFormatError, match=r"1 \(36 pixels in 1 files\), 255"):
+    with pytest.raises(DataFormatError, match=r"1 \(36 pixels in 1 file\), 255"):
         imported(workspace, tmp_path / "m")
     assert set(imported(workspace, tmp_path / "m", category=">0", unnamed="pond")) == {"a", "b"}
     assert set(imported(workspace, tmp_path / "m", new_targets=True)) >= {"a__1", "b__255"}
