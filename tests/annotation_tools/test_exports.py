@@ -135,7 +135,7 @@ def test_a_release_without_questions_says_how_to_get_some(annotated, tmp_path):
 def test_two_annotators_must_be_adjudicated_or_one_be_named(annotated, tmp_path):
     annotated.add_drawings([drawn("a", ~RING, "ben")])
     with pytest.raises(
-        EarthReasonError, match=r"1 images were drawn by several people \('a', \.\.\.\); run `adjudicate`"
+        EarthReasonError, match=r"1 image was drawn by several people \('a', \.\.\.\); run `adjudicate`"
     ):
         export_workspace(annotated, "coco", tmp_path / "out")
     export_workspace(annotated, "png", tmp_path / "ben", annotator="ben")
@@ -155,7 +155,7 @@ def test_what_waits_for_a_third_person_is_left_out_and_told(annotated, tmp_path)
 def test_a_drawing_that_changed_after_adjudicate_is_not_exported_as_it_was(annotated, tmp_path, who):
     annotated.write_consensus(adjudicate(annotated.drawings(), Rules()))
     annotated.add_drawings([drawn("b", RING, who, created="2026-01-02T10:00:00Z")])
-    with pytest.raises(EarthReasonError, match=r"1 images were drawn again, .* after `adjudicate` \('b', .*again$"):
+    with pytest.raises(EarthReasonError, match=r"1 image was drawn again, .* after `adjudicate` \('b', .*again$"):
         export_workspace(annotated, "png", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     annotated.write_consensus(adjudicate(annotated.drawings(), Rules(adjudicators=(who,))))
@@ -219,7 +219,7 @@ def test_verdicts_are_not_applied_to_questions_or_masks_that_nobody_judged(with_
 
     with_questions.add_tasks([replace(task, questions=["A better one?", *task.questions])])
     with pytest.raises(
-        EarthReasonError, match="1 samples have changed since they were reviewed: 'a' has other questions"
+        EarthReasonError, match="1 sample has changed since the review: 'a' has other questions"
     ):
         export_workspace(with_questions, "release", tmp_path / "again", reviews=settled)
     with_questions.add_tasks([task])

@@ -79,7 +79,7 @@ def test_the_other_verdicts_hold_when_a_returned_mask_was_drawn_again(reviewed, 
 
     reviewed.add_drawings([drawn("b", SECOND, who, created="2027-01-01T10:00:00Z") for who in ("ana", "ben")])
     run("adjudicate", reviewed.root)
-    with pytest.raises(EarthReasonError, match="1 samples have changed since they were reviewed: 'b' has another"):
+    with pytest.raises(EarthReasonError, match="1 sample has changed since the review: 'b' has another"):
         run(*words, tmp_path / "second")
 
 
