@@ -71,7 +71,7 @@ def test_a_withdrawn_pre_annotation_leaves_the_server(client, server, workspace)
     workspace.write_prelabels({"a": draw("a", MASK, tool="one")})
     push_project(client, workspace, LOCAL)
     workspace.write_prelabels({})
-    assert push_project(client, workspace, LOCAL).changes == ["pre-annotations replaced: 1 tasks"]
+    assert push_project(client, workspace, LOCAL).changes == ["pre-annotations replaced: 1 task"]
     assert server.task("a")["predictions"] == []
 
 
@@ -132,7 +132,7 @@ def test_a_queue_says_of_which_tasks_nothing_is_left_to_draw(client, server, wor
     push_project(client, workspace, LOCAL, only=["a", "b"])
     asked = server.task("a")["data"]["asked"]
     changes = push_project(client, workspace, LOCAL, only=["b", "c"]).changes
-    assert "still in the queue, but settled meanwhile, as their texts say: 1 tasks" in changes
+    assert "still in the queue, but settled meanwhile, as their texts say: 1 task" in changes
     assert server.task("a")["data"]["asked"] == "Settled meanwhile, nothing to draw: skip it. / " + asked
     assert "Settled" not in server.task("b")["data"]["asked"] + server.task("c")["data"]["asked"]
     push_project(client, workspace, LOCAL, only=["a"])  # it waits again

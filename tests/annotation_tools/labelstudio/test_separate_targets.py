@@ -112,9 +112,9 @@ def test_a_running_project_takes_over_what_has_changed(label_studio, owner, seve
         "category kept, because someone chose it: mill",
         "people for each task: 3, before 2",
         "expected by tasks, but not in --category, so nobody can choose: boat",
-        "texts changed: 1 tasks",
-        "pre-annotations replaced: 1 tasks",
-        "pre-annotations not replaced, because someone has begun to draw: 1 tasks",
+        "texts changed: 1 task",
+        "pre-annotations replaced: 1 task",
+        "pre-annotations not replaced, because someone has begun to draw: 1 task",
     ]
     settings = owner.project(project)
     assert settings["maximum_annotations"] == 3
