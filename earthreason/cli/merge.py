@@ -26,12 +26,12 @@ def merge_command(part_file: Path, part: Shard) -> str:
     name = part_file.name
     numbers = [found for found in re.finditer(r"[0-9]+", name) if int(found[0]) == part.number]
     if len(numbers) != 1:
-        return f"{command_line('earthreason', 'merge', part_file)} OTHER... --out WHOLE{part_file.suffix}"
+        return f"earthreason merge {shlex.quote(str(part_file))} OTHER... --out WHOLE{part_file.suffix}"
     before, after = name[: numbers[0].start()], name[numbers[0].end() :]
     whole = part_file.with_name(f"{before.rstrip('-_. ') or 'whole'}{after}")
     folder = "" if part_file.parent == Path() else f"{part_file.parent}/"
     ends = (end and shlex.quote(end) for end in (folder + before, after))
-    return f"earthreason merge {'*'.join(ends)} {command_line('--out', whole)}"
+    return f"earthreason merge {'*'.join(ends)} --out {shlex.quote(str(whole))}"
 
 
 def merge(
@@ -61,7 +61,7 @@ def merge(
         typer.echo(f"score them: {command_line('earthreason-eval', out)}")
     elif is_journal(parts[0]):
         typer.echo(f"{out}: {merge_journals(parts, out)} files")
-        typer.echo(f"audit: earthreason verify SRC {command_line('--journal', out)}")
+        typer.echo(f"audit: earthreason verify SRC --journal {shlex.quote(str(out))}")
     else:
         typer.echo(f"{out}: {merge_predictions(parts, out)} predictions")
         typer.echo(f"score them: {command_line('earthreason-eval', out)}")

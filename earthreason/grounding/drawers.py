@@ -21,7 +21,7 @@ def load_drawer(checkpoint: str, device: str = "cpu") -> Drawer:
         device: where it runs: cpu, cuda, ...
 
     Raises:
-        EarthReasonError: earthreason-baselines or a module it needs is not installed, the checkpoint cannot be loaded,
+        EarthReasonError: a module of `earthreason-baselines` is not installed, the checkpoint cannot be loaded,
             or the device is not available.
     """
     missing = _DISTRIBUTION

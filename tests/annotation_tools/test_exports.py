@@ -218,9 +218,7 @@ def test_verdicts_are_not_applied_to_questions_or_masks_that_nobody_judged(with_
     assert records["a"].questions == ["And where else?"]
 
     with_questions.add_tasks([replace(task, questions=["A better one?", *task.questions])])
-    with pytest.raises(
-        EarthReasonError, match="1 sample has changed since the review: 'a' has other questions"
-    ):
+    with pytest.raises(EarthReasonError, match="1 sample has changed since the review: 'a' has other questions"):
         export_workspace(with_questions, "release", tmp_path / "again", reviews=settled)
     with_questions.add_tasks([task])
     mask = np.ones((task.height, task.width), bool)

@@ -58,7 +58,7 @@ def test_an_export_counts_what_it_wrote_and_names_what_the_source_has_lost(serve
     export(Splits(train=[record(str(n), shade=n) for n in (1, 3)]), "parquet", sets / "one")
     told = invoke("export", sets / "run", "--format", "parquet", "--out", sets / "out").output
     assert "2 samples" in told
-    assert "1 finished samples are left out" in told
+    assert "1 finished sample is left out" in told
     assert len(list(read_all(open_source(sets / "out")))) == 2
 
 
