@@ -159,7 +159,7 @@ def test_parts_of_a_split_merge_to_the_bytes_of_the_whole(tmp_path):
     predict_split("saliency", options, "sample", "test[:7]", None, "all", tmp_path / "whole.json")
     parts = [tmp_path / f"part-{number}.json" for number in (1, 2, 3)]
     counts = [
-        predict_split("saliency", options, "sample", "test[:7]", None, "all", path, Shard(number, 3))
+        predict_split("saliency", options, "sample", "test[:7]", None, "all", path, shard=Shard(number, 3))
         for number, path in enumerate(parts, start=1)
     ]
     assert merge_predictions(parts, tmp_path / "merged.json") == sum(counts)
