@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -14,7 +15,7 @@ _MODULES = sorted(
     ".".join(path.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__")
     for package in _PACKAGES
     for path in (_ROOT / package).rglob("*.py")
-    if ">>> " in path.read_text(encoding="utf-8")
+    if re.search(r"^ *>>> ", path.read_text(encoding="utf-8"), re.MULTILINE)
 )
 
 

