@@ -35,7 +35,8 @@ def write_pages(folder):
         blocks = _PYTHON.findall(page.read_text())
         if blocks:
             modules.append(folder / "pages" / f"{'_'.join(page.relative_to(ROOT).with_suffix('').parts)}.py")
-            modules[-1].write_text("".join(blocks))
+            # mypy does not see the name that an editable installation gives to the folder.
+            modules[-1].write_text("".join(blocks).replace("earthreason_baselines", "baselines"))
     return modules
 
 
