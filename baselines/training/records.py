@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -28,12 +29,17 @@ from .data import Passes
 logger = logging.getLogger("earthreason.training")
 RUN = "run.json"
 """Name of the record of a run."""
+_ROOT = Path(__file__).parents[2]
+"""In a checkout, its top folder."""
 
 
 def current_commit() -> str | None:
-    """Read the commit of the checkout that this code is in; None outside a checkout."""
-    command = ["git", "rev-parse", "HEAD"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    """Read the commit of the checkout that this code is in; None outside a checkout, or without git."""
+    git = shutil.which("git")
+    # Installed, the code may lie in an environment inside a repository of the user's own.
+    if git is None or not (_ROOT / ".git").exists():
+        return None
+    run = subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False, cwd=_ROOT)
     return run.stdout.strip() or None
 
 

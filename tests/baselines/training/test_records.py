@@ -1,6 +1,7 @@
 """What a run leaves behind."""
 
 import json
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -43,3 +44,26 @@ def test_the_batches_of_every_process_are_kept(tmp_path):
         save_offender(tmp_path / "nan", 3, [(rank, {"input_ids": torch.tensor([rank])})], rank)
     found = [torch.load(path) for path in sorted((tmp_path / "nan").iterdir())]
     assert [list(passes) for passes in found] == [[0], [1]]
+
+
+def git(folder, *words):
+    identity = ["-c", "user.name=n", "-c", "user.email=n@example.org"]
+    return subprocess.run(["git", "-C", folder, *identity, *words], check=True, capture_output=True, text=True).stdout
+
+
+def test_a_run_states_the_commit_of_the_checkout_and_none_of_a_repository_around_it(tmp_path, monkeypatch):
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")
+    monkeypatch.setattr(records, "_ROOT", tmp_path)
+    assert records.current_commit() == git(tmp_path, "rev-parse", "HEAD").strip()
+    installed = tmp_path / "venv/lib/site-packages"
+    installed.mkdir(parents=True)
+    monkeypatch.setattr(records, "_ROOT", installed)
+    assert records.current_commit() is None
+
+
+def test_a_run_starts_on_a_machine_without_git(tmp_path, monkeypatch):
+    (tmp_path / ".git").mkdir()
+    monkeypatch.setattr(records, "_ROOT", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Clock(SimpleNamespace(num_processes=1, device=torch.device("cpu")), {}).commit is None
