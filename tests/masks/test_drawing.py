@@ -42,6 +42,12 @@ def test_vertices_may_lie_one_past_the_border_or_far_outside():
     assert drawn([[-900, -900], [900, -900], [900, 900], [-900, 900]]) == [[1] * 8] * 6
 
 
+def test_a_polygon_past_the_border_is_filled_as_opencv_4_11_to_5_0_fill_it():
+    # OpenCV 4.9 and 4.10 also fill the three pixels left of the lower part; each version was run by itself.
+    picture = rows("...####.", "...#####", "...#####", "....####", "....####", "....####")
+    assert drawn([[3, -2], [12, 3], [4, 9]]) == picture
+
+
 def test_a_polygon_that_crosses_itself_is_filled_by_the_even_odd_rule():
     # Twice around the same square: the inside is covered twice, so only the outline remains.
     square = [[1, 1], [5, 1], [5, 4], [1, 4]]
