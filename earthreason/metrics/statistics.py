@@ -92,7 +92,7 @@ def number_images(sample_id: np.ndarray) -> tuple[int, np.ndarray]:
         sample_id: id of the image of every row, (n,) str; n is at least 1.
     """
     if (sample_id[1:] >= sample_id[:-1]).all():  # as tables of counts are: no copies of the ids
-        group = np.zeros(len(sample_id), np.int32)
+        group: np.ndarray = np.zeros(len(sample_id), np.int32)
         np.cumsum(sample_id[1:] != sample_id[:-1], out=group[1:])
         return int(group[-1]) + 1, group
     images, group = np.unique(sample_id.astype(str), return_inverse=True)
@@ -267,7 +267,6 @@ def paired_differences(
     num_b, den_b = _group_sums([b[name] for name in names], group, n)
     epsilon = np.array([a[name].epsilon for name in names])
     observed = _ratios(num_b.sum(0), den_b.sum(0), epsilon) - _ratios(num_a.sum(0), den_a.sum(0), epsilon)
-
 
     def differences_of(weights: np.ndarray) -> np.ndarray:
         of_a, of_b = (_ratios(weights @ num, weights @ den, epsilon) for num, den in ((num_a, den_a), (num_b, den_b)))
