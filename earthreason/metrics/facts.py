@@ -129,7 +129,10 @@ class _Names:
 
 
 class FactTable(Mapping[str, SampleFacts]):
-    """Facts by sample id, in the order of the split: about 60 bytes a sample, however large its masks are.
+    """Facts by sample id, in the order of the split: bytes a sample, however large its masks are.
+
+    A short id takes 16 bytes, and 12 more if the ids are not sorted; a fact takes at most 8, and none where it is the
+    same for thousands of samples in a row.
 
     Attributes:
         source: name of the ground truth in messages.
