@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earthreason.errors import UnknownNameError
+from earthreason.metrics.blocks import NumberColumn
 from earthreason.metrics.references import Reference
 from earthreason.metrics.scores import (
     BOUNDARY_IOU,
@@ -122,13 +122,13 @@ def groups_of(
     keys: Iterable[tuple[str, int]], references: Mapping[str, Reference]
 ) -> Iterator[tuple[Breakdown, str, np.ndarray]]:
     """Yield every group of every breakdown with more than one, and its rows of the keys, (n,) bool."""
-    columns: list[tuple[Breakdown, dict[str, int], array[int]]] = [(each, {}, array("i")) for each in BREAKDOWNS]
+    columns: list[tuple[Breakdown, dict[str, int], NumberColumn]] = [(each, {}, NumberColumn()) for each in BREAKDOWNS]
     for sample_id, index in keys:
         reference = references[sample_id]
         for breakdown, numbers, column in columns:
             column.append(numbers.setdefault(breakdown.label(reference, index), len(numbers)))
     for breakdown, numbers, column in columns:
-        codes, order = np.asarray(column), breakdown.order
+        codes, order = column.join(), breakdown.order
         for name in sorted(numbers, key=lambda label: (_rank(label, order), label)) if len(numbers) > 1 else ():
             yield breakdown, name, codes == numbers[name]
 

@@ -102,7 +102,9 @@ def _narrow(column: np.ndarray) -> np.ndarray:
 
 
 def _concatenate(parts: Sequence[np.ndarray]) -> np.ndarray:
-    filled = [part for part in parts if len(part)] or list(parts[:1])
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return parts[0]
     if all(part.strides == (0,) and part[0] == filled[0][0] for part in filled):
         return np.broadcast_to(filled[0][0].copy(), sum(map(len, filled)))
     return np.concatenate(filled)

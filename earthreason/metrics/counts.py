@@ -82,7 +82,12 @@ class RegionCounts:
         Args:
             rows: (n,) bool mask, or an integer array of row numbers, in the order to return them.
         """
-        return RegionCounts(**{name: column[rows] for name, column in self.columns().items()})
+        count = len(self.sample_id[rows])
+
+        def pick(column: np.ndarray) -> np.ndarray:
+            return np.broadcast_to(column[0], count) if len(column) and column.strides == (0,) else column[rows]
+
+        return RegionCounts(**{name: pick(column) for name, column in self.columns().items()})
 
     def columns(self) -> dict[str, np.ndarray]:
         """Return the columns by name, each (n,); the class states their dtypes."""

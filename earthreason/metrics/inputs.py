@@ -55,6 +55,7 @@ ReferencesLike = (
     | Mapping[Any, MaskLike | list[MaskLike]]
     | Iterable[Sample | Reference | Mapping[str, Any]]
 )
+NO_SAMPLES = "there are no samples to score against; an iterator that was read before yields none"
 _PREDICTIONS, _TRUTH = "predictions", "ground truth"
 _FORMS = {
     _PREDICTIONS: "a path, {sample_id: mask or None}, {(sample_id, question_index): mask or None}, or records",
@@ -236,9 +237,7 @@ def as_references(value: ReferencesLike) -> References:
         _refuse_other(value, _TRUTH)
         references = _references_of(value)
     if not references:
-        raise EarthReasonError(
-            f"{references.source}: there are no samples to score against; an iterator that was read before yields none"
-        )
+        raise EarthReasonError(f"{references.source}: {NO_SAMPLES}")
     return references
 
 

@@ -21,6 +21,8 @@ FEW_IMAGES = f"fewer than {MIN_IMAGES} images"
 NARROWEST = 1e-3
 """Width of an interval that has seen hardly any variation between the images."""
 _BLOCK_WEIGHTS = 4_000_000  # 32 MB of weights at a time
+_DRAWN_TOGETHER = 1 << 18
+"""Draws that become weights at once; a resample of more images is drawn whole."""
 _IMAGES_TOGETHER = 1 << 17
 """Images whose sums are multiplied at once. Figures of larger sets may differ in the last digit from those of one
 product."""
@@ -90,7 +92,7 @@ def number_images(sample_id: np.ndarray) -> tuple[int, np.ndarray]:
         sample_id: id of the image of every row, (n,) str; n is at least 1.
     """
     if (sample_id[1:] >= sample_id[:-1]).all():  # as tables of counts are: no copies of the ids
-        group = np.zeros(len(sample_id), np.intp)
+        group: np.ndarray = np.zeros(len(sample_id), np.int32)
         np.cumsum(sample_id[1:] != sample_id[:-1], out=group[1:])
         return int(group[-1]) + 1, group
     images, group = np.unique(sample_id.astype(str), return_inverse=True)
@@ -137,7 +139,9 @@ class _ImageSums:
         """Add the sums of a metric, (images,) float64."""
         with np.errstate(invalid="ignore", over="ignore"):
             narrow = (values.astype(kind) for kind in (np.uint8, np.int32, np.float32))
-            self._columns.append(next((column for column in narrow if np.array_equal(column, values)), values))
+            column = next((column for column in narrow if np.array_equal(column, values)), values)
+        same = (other for other in self._columns if other.dtype == column.dtype and np.array_equal(other, column))
+        self._columns.append(next(same, column))  # precision and recall share their numerator, for example
 
     def total(self, weights: np.ndarray) -> np.ndarray:
         """Sum over the images: (resamples, images) weights give (resamples, metrics) float64."""
@@ -149,14 +153,25 @@ class _ImageSums:
 
 
 def _resample_weights(groups: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield how often each resample draws each image, in blocks: (resamples in block, groups) float64."""
+    """Yield how often each resample draws each image, in blocks: (resamples in block, groups) float64.
+
+    Nothing here refers to a block that was yielded, so that its memory is free for the next one.
+    """
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK_WEIGHTS // max(groups, 1))
     for start in range(0, resamples, block):
-        rows = min(block, resamples - start)
-        drawn = generator.integers(groups, size=(rows, groups))
-        drawn += np.arange(rows)[:, None] * groups
-        yield np.bincount(drawn.ravel(), minlength=rows * groups).reshape(rows, groups).astype(np.float64)
+        yield _draw_weights(generator, min(block, resamples - start), groups)
+
+
+def _draw_weights(generator: np.random.Generator, resamples: int, groups: int) -> np.ndarray:
+    weights = np.empty((resamples, groups))
+    together = max(1, _DRAWN_TOGETHER // max(groups, 1))
+    for start in range(0, resamples, together):
+        part = weights[start : start + together]
+        drawn = generator.integers(groups, size=part.shape)
+        drawn += np.arange(len(part))[:, None] * groups
+        part[:] = np.bincount(drawn.ravel(), minlength=part.size).reshape(part.shape)
+    return weights
 
 
 def _ratios(numerators: np.ndarray, denominators: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
@@ -197,12 +212,11 @@ def _resample(
         epsilons.append(term.epsilon)
         del term  # before the next one is computed
     epsilon = np.array(epsilons)
-    drawn = np.concatenate(
-        [
-            _ratios(numerators.total(weights), denominators.total(weights), epsilon)
-            for weights in _resample_weights(images, resamples, seed)
-        ]
-    )
+
+    def ratios(weights: np.ndarray) -> np.ndarray:
+        return _ratios(numerators.total(weights), denominators.total(weights), epsilon)
+
+    drawn = np.concatenate(list(map(ratios, _resample_weights(images, resamples, seed))))
     intervals = {}
     for column, name in enumerate(names):
         values = drawn[:, column]
@@ -254,12 +268,11 @@ def paired_differences(
     epsilon = np.array([a[name].epsilon for name in names])
     observed = _ratios(num_b.sum(0), den_b.sum(0), epsilon) - _ratios(num_a.sum(0), den_a.sum(0), epsilon)
 
-    drawn = np.concatenate(
-        [
-            _ratios(w @ num_b, w @ den_b, epsilon) - _ratios(w @ num_a, w @ den_a, epsilon)
-            for w in _resample_weights(n, resamples, seed)
-        ]
-    )
+    def differences_of(weights: np.ndarray) -> np.ndarray:
+        of_a, of_b = (_ratios(weights @ num, weights @ den, epsilon) for num, den in ((num_a, den_a), (num_b, den_b)))
+        return of_b - of_a
+
+    drawn = np.concatenate(list(map(differences_of, _resample_weights(n, resamples, seed))))
     extreme = np.ones(len(names))
     generator = np.random.default_rng([seed, 1])
     block = max(1, _BLOCK_WEIGHTS // n)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, cast
 
-from earthreason.errors import PredictionsError
+from earthreason.errors import EarthReasonError, PredictionsError
 from earthreason.masks.grids import Grid
 from earthreason.metrics.arguments import MOST_RESAMPLES, check_missing, check_whole_number
 from earthreason.metrics.compact import CompactTables
@@ -16,6 +16,7 @@ from earthreason.metrics.counting import fault_of
 from earthreason.metrics.counts import Key, ViewCounts, name_key
 from earthreason.metrics.evaluate import MissingRule, describe_reading, score_counts
 from earthreason.metrics.facts import FactTable
+from earthreason.metrics.inputs import NO_SAMPLES
 from earthreason.metrics.packed import Answers, PackedTruth
 from earthreason.metrics.protocols import Protocol, View, get_protocols
 from earthreason.metrics.references import Reference, References
@@ -98,6 +99,8 @@ class _Counter:
             self._add(batch)
         while self._read_on():
             pass
+        if not self.facts:
+            raise EarthReasonError(f"{self.facts.source}: {NO_SAMPLES}")
         if faults or self._invalid:
             raise PredictionsError(predictions.source, faults + self._invalid)
         if missing == "empty":

@@ -1,3 +1,5 @@
+import operator
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -267,3 +269,28 @@ def test_exactly_half_of_the_resamples_are_too_few(monkeypatch, defined, given):
     monkeypatch.setattr(statistics, "_resample_weights", lambda *_: iter([drawn]))
     counts = np.array([1.0, 0.0])
     assert ("x" in bootstrap_intervals({"x": Terms(counts, counts)}, ids(2), resamples=6)) is given
+
+
+@pytest.mark.parametrize("together", [1, 5, 12, 1 << 18])
+def test_weights_are_those_of_one_draw_of_all_resamples(monkeypatch, together):
+    monkeypatch.setattr(statistics, "_DRAWN_TOGETHER", together)
+    drawn = np.random.default_rng(4).integers(5, size=(7, 5))  # NumPy's own stream
+    expected = [[list(row).count(image) for image in range(5)] for row in drawn.tolist()]
+    assert np.concatenate(list(statistics._resample_weights(5, 7, seed=4))).tolist() == expected
+
+
+def test_sums_of_more_images_than_are_summed_at_once_are_exact():
+    images = (1 << 17) + 3  # one part of 131,072 images and three
+    columns = [
+        [image % 3 for image in range(images)],  # at most 255
+        [image * 7919 % 100_003 for image in range(images)],  # at most 2 ** 31 - 1
+        [2**31 + image for image in range(images)],
+        [2**32 + 2 * image for image in range(images)],
+    ]
+    weights = [[image % 2 for image in range(images)], [1] * images]
+    expected = [[sum(map(operator.mul, row, column)) for column in columns] for row in weights]
+    sums = statistics._ImageSums()
+    for column in [*columns, columns[1]]:
+        sums.add(np.array(column, np.float64))
+    total = sums.total(np.array(weights, np.float64))
+    assert [list(map(int, row)) for row in total] == [[*row, row[1]] for row in expected]

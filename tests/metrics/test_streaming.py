@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from earthreason import load_dataset
 from earthreason.errors import DataFormatError, EarthReasonError, PredictionsError
 from earthreason.masks.rle import encode_mask
-from earthreason.metrics import streaming
+from earthreason.metrics import blocks, facts, streaming
 from earthreason.metrics.evaluate import evaluate_protocols
 from earthreason.metrics.facts import FactTable
 from earthreason.metrics.protocols import PROTOCOLS
@@ -109,6 +109,37 @@ def test_a_question_answered_twice_is_refused(tmp_path):
     write_predictions(path, [Prediction("a", SQUARE), Prediction("a", None), Prediction("b", None)])
     truth = [Reference(name, SQUARE) for name in "ab"]
     with pytest.raises(PredictionsError, match="sample 'a': predicted more than once"):
+        evaluate_stream(open_predictions(path), iter(truth), ["native"])
+
+
+def test_streams_without_predictions_or_without_samples_are_refused_in_words(tmp_path):
+    path = tmp_path / "preds.jsonl"
+    write_predictions(path, [])
+    with pytest.raises(PredictionsError, match="1 unanswered, of 1 sample"):
+        evaluate_stream(open_predictions(path), iter([Reference("a", SQUARE)]), ["native"])
+    with pytest.raises(EarthReasonError, match="truth: there are no samples to score against"):
+        evaluate_stream(open_predictions(path), iter([]), ["native"], source="truth")
+    write_predictions(path, [Prediction("a", SQUARE)])
+    with pytest.raises(EarthReasonError, match="truth: there are no samples to score against"):
+        evaluate_stream(open_predictions(path), iter([]), ["native"], source="truth")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_streams_longer_than_a_block_find_every_sample_and_the_question_answered_twice(tmp_path, monkeypatch, order):
+    monkeypatch.setattr(blocks, "BLOCK", 4)
+    monkeypatch.setattr(facts, "BLOCK", 4)
+    monkeypatch.setattr(streaming, "_TOGETHER", 3)
+    names = [f"s{number:02d}" for number in range(14)]
+    truth = [Reference(name, SQUARE, category=name[-1]) for name in names[::order]]
+    path = tmp_path / "preds.jsonl"
+    answers = [Prediction(name, SQUARE if name < "s07" else None) for name in [*names[5:], *names[:5]]]
+    write_predictions(path, answers)
+    (result,) = evaluate_stream(open_predictions(path), iter(truth), ["native"], resamples=0)
+    assert result["gIoU"] == 0.5  # 7 of 14
+    assert result.counts.sample_id.tolist() == names
+    assert dict(result.breakdowns["category"]["n"]) == {digit: 2 if digit < "4" else 1 for digit in "0123456789"}
+    write_predictions(path, [*answers, answers[3]])
+    with pytest.raises(PredictionsError, match=f"sample '{names[8]}': predicted more than once"):
         evaluate_stream(open_predictions(path), iter(truth), ["native"])
 
 
