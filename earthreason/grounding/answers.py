@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
 from pydantic import BaseModel
@@ -26,6 +26,9 @@ _REGIONS = {"targets", "objects", "detections", "regions", "results", "result", 
 _TAGGED = re.compile(r"(?s)<box>(.*?)</box>|<\|box_start\|>(.*?)<\|box_end\|>")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _OPENING = re.compile(r"[\[{]")
+_DEPTH = {"[": 1, "{": 1, "]": -1, "}": -1}
+_DEEPEST = 50
+"""Brackets within brackets that are read; real answers have a few."""
 _CORNERS = (
     ("x1", "y1", "x2", "y2"),
     ("xmin", "ymin", "xmax", "ymax"),
@@ -185,6 +188,9 @@ def _find_ends(text: str, start: int) -> dict[int, int | None]:
 
 
 def _literal(text: str) -> Any:
+    # Python's own limit differs from version to version, and so would the score.
+    if max(accumulate(_DEPTH.get(character, 0) for character in text), default=0) > _DEEPEST:
+        raise ValueError("its brackets are nested too deeply")
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
