@@ -189,10 +189,16 @@ def part_to_count(
         given, other = ("--counts", "--shard I/N") if part is None else ("--shard", "--counts FILE.parquet")
         raise EarthReasonError(f"{given} needs {other}: a part is counted, and the merged counts are scored")
     if out is not None:
-        check_name(out)
-        if isinstance(predictions, CountedPredictions):
-            raise EarthReasonError(f"{predictions.path} has counts already; give the predictions, or no --counts")
+        _uncounted(predictions, out)
     return part
+
+
+def _uncounted(predictions: PredictionsFile | CountedPredictions, out: Path) -> PredictionsFile:
+    """Return predictions of which counts can be written to `out`; refuse others."""
+    check_name(out)
+    if isinstance(predictions, CountedPredictions):
+        raise EarthReasonError(f"{predictions.path} has counts already; give the predictions, or no --counts")
+    return predictions
 
 
 def count_part(
@@ -211,9 +217,7 @@ def count_part(
         PredictionsError: the predictions have faults; lists all of them.
         EarthReasonError: the predictions are those of another part, or `out` has another ending or is a folder.
     """
-    check_name(out)
-    if isinstance(predictions, CountedPredictions):
-        raise EarthReasonError(f"{predictions.path} has counts already; give the predictions")
+    predictions = _uncounted(predictions, out)
     stated = predictions.info.get("shard")
     if stated is not None and str(stated) != str(shard):
         raise EarthReasonError(f"{predictions.source} has part {stated}, not {shard}; give the same --shard")
