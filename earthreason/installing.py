@@ -58,10 +58,11 @@ def import_name(distribution: str) -> str:
     """
     installed = _installed_name(distribution)
     folder = _ROOT / FOLDERS[distribution]
-    if sys.modules.get(installed) is None and _CHECKOUT and (spec := find_spec(folder.name)) is not None:
-        if folder.resolve() in [Path(place).resolve() for place in spec.submodule_search_locations or ()]:
-            return folder.name
-    return installed
+    if sys.modules.get(installed) is not None or not _CHECKOUT:
+        return installed
+    spec = find_spec(folder.name)
+    found = [] if spec is None else [Path(place).resolve() for place in spec.submodule_search_locations or ()]
+    return folder.name if folder.resolve() in found else installed
 
 
 def _installed_name(distribution: str) -> str:

@@ -35,6 +35,7 @@ from earthreason.cli.options import (
     StrictOption,
 )
 from earthreason.cli.truth import GroundTruthOption, load_truth, scene_loader
+from earthreason.plurals import count_of
 
 
 class Missing(StrEnum):
@@ -133,7 +134,9 @@ def evaluate(
     if part is not None and counts is not None:
         with status("counting"):
             counted = count_part(opened, references, part, counts, workers)
-        typer.echo(f"{counts}: {counted} questions of part {part}\nmerge all: {merge_command(counts, part)}")
+        typer.echo(
+            f"{counts}: {count_of(counted, 'question')} of part {part}\nmerge all: {merge_command(counts, part)}"
+        )
         return
     beside = list(PROTOCOLS.values()) if protocol == "all" or report else [NATIVE]
     rules = list(dict.fromkeys([headline, *beside]))

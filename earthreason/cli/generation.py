@@ -237,7 +237,7 @@ def _say_what_is_left(ledger: Ledger, outcome: RunOutcome, out: Path, total: int
         typer.echo(outcome.stopped, err=True)
     if outcome.quarantined:
         reasons = f"`earthreason questions status {out} --quarantine` says why"
-        typer.echo(f"quarantined: {outcome.quarantined} of {count_of(total, 'sample')}; {reasons}", err=True)
+        typer.echo(f"quarantined: {outcome.quarantined:,} of {count_of(total, 'sample')}; {reasons}", err=True)
     if unread or not outcome.complete:
         raise typer.Exit(LEFT)
 
@@ -253,7 +253,7 @@ async def _advance(
     typer.echo(
         f"{count_of(step.collected, 'answer')} collected, {count_of(step.submitted, 'request')} submitted; "
         f"batches: {states}; "
-        f"{step.outcome.done} of {count_of(total, 'sample')} done"
+        f"{step.outcome.done:,} of {count_of(total, 'sample')} done"
     )
     return step.outcome
 

@@ -23,6 +23,7 @@ from earthreason.metrics.counting import count_regions, size_lookup
 from earthreason.metrics.counts import RegionCounts, ViewCounts, join_tables
 from earthreason.metrics.protocols import PROTOCOLS, View
 from earthreason.metrics.references import References
+from earthreason.plurals import count_of
 from earthreason.predictions.folder import moved
 from earthreason.predictions.instances import Instances
 from earthreason.predictions.merge import common_info
@@ -262,8 +263,8 @@ def merge_counts(paths: Sequence[Path], out: Path) -> int:
                 raise EarthReasonError(f"{counted.path}: counted with another {name} than {first.path}; count it again")
         if counted.truths[0].total != first.truths[0].total:
             raise EarthReasonError(
-                f"{counted.path}: counted against {counted.truths[0].total} samples, but {first.path} against "
-                f"{first.truths[0].total}; count all parts against one split"
+                f"{counted.path}: counted against {count_of(counted.truths[0].total, 'sample')}, but {first.path} "
+                f"against {first.truths[0].total}; count all parts against one split"
             )
     files = list(
         {

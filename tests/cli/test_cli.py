@@ -130,7 +130,7 @@ def test_compare_prints_wins_and_p_values(preds, truth, tmp_path):
     write_predictions(other, [Prediction("a", None), Prediction("b", None)])
     result = command("compare", str(preds), str(other), "--ground-truth", str(truth), "--resamples", "200")
     assert result.returncode == 0, result.stderr
-    assert "0 wins, 1 ties, 1 losses" in result.stdout
+    assert "0 wins, 1 tie, 1 loss of 2 questions" in result.stdout
     assert "a question 0: 1.000" in result.stdout
 
 

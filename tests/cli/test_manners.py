@@ -167,7 +167,14 @@ def test_a_wrong_command_gets_a_suggestion():
 
 @pytest.mark.parametrize(
     ("number", "noun", "text"),
-    [(1, "row", "1 row"), (0, "row", "0 rows"), (2, "copy", "2 copies"), (1, "copy", "1 copy"), (3, "key", "3 keys")],
+    [
+        (1, "row", "1 row"),
+        (0, "row", "0 rows"),
+        (1234, "row", "1,234 rows"),
+        (2, "copy", "2 copies"),
+        (1, "copy", "1 copy"),
+        (3, "key", "3 keys"),
+    ],
 )
 def test_nouns_agree_with_their_numbers(number, noun, text):
     assert count_of(number, noun) == text

@@ -118,9 +118,9 @@ def score(folder, tmp_path, answers, split, listed=True):
 @pytest.mark.parametrize(
     ("change", "reason", "said"),
     [
-        (lambda e: e.__setitem__("mask", []), "another number of masks", "1 [SEG], but there are 0"),
-        (lambda e: e.__setitem__("answer", "Nothing."), "another number of masks", "0 [SEG], but there are 1"),
-        (lambda e: e.__setitem__("answer", "[SEG] [SEG]"), "another number of masks", "2 [SEG], but there are 1"),
+        (lambda e: e.__setitem__("mask", []), "another number of masks", "1 [SEG] for 0 masks"),
+        (lambda e: e.__setitem__("answer", "Nothing."), "another number of masks", "0 [SEG] for 1 mask"),
+        (lambda e: e.__setitem__("answer", "[SEG] [SEG]"), "another number of masks", "2 [SEG] for 1 mask"),
         (lambda e: e.__setitem__("image_name", "../../train/images/P1.jpg"), "leads outside", "outside of"),
         (lambda e: e.__setitem__("image_name", "/etc/passwd"), "leads outside", "outside of"),
         (lambda e: e.__setitem__("image_name", "C:\\P7.jpg"), "leads outside", "outside of"),
