@@ -65,12 +65,18 @@ HELP_OPTIONS = {"help_option_names": ["--help", "-h"]}
 
 def stdout() -> Console:
     """Make the console for results; it prints plain text when piped or when NO_COLOR is set."""
-    return Console(highlight=False)
+    return _make_console()
 
 
 def stderr() -> Console:
     """Make the console for progress, warnings and errors, on standard error."""
-    return Console(stderr=True, highlight=False)
+    return _make_console(stderr=True)
+
+
+def _make_console(*, stderr: bool = False) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    console.soft_wrap = not console.is_terminal  # a pipe has no width
+    return console
 
 
 class LogHandler(logging.Handler):
@@ -163,7 +169,7 @@ def guard(run: Callable[[], None]) -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    stderr().print("[red]error:[/red] ", end="")
+    stderr().print("[red]error:[/red] ", end="", soft_wrap=True)
     if sys.stderr is not None:
         sys.stderr.write(f"{message}\n")
     raise SystemExit(2) from None
