@@ -33,7 +33,10 @@ def atomic_path(target: Path) -> Iterator[Path]:
     if target.name in ("", ".."):  # `.` has no name for the temporary path
         target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, given) from None  # which names the target, not the temporary path
     temporary = scratch / target.name
     try:
         yield temporary

@@ -60,3 +60,8 @@ def test_a_pipe_or_device_is_not_replaced(tmp_path):
         write_json(pipe, {})
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_refusal_names_the_file_and_not_the_one_beside_it():
+    with pytest.raises(OSError, match=r"'/proc/nothing\.json'$"):
+        write_text(Path("/proc/nothing.json"), "")

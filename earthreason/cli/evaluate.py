@@ -33,6 +33,7 @@ from earthreason.cli.options import (
     ShardOption,
     SplitOption,
     StrictOption,
+    refuse_folder_early,
 )
 from earthreason.cli.truth import GroundTruthOption, load_truth, scene_loader
 from earthreason.plurals import count_of
@@ -87,7 +88,9 @@ def evaluate(
     seed: SeedOption = 0,
     workers: WorkersOption = CORES,
     json_out: JsonOption = None,
-    csv: Annotated[Path | None, typer.Option(help="Write one row per question to this CSV file.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write one row per question to this CSV file.", callback=refuse_folder_early)
+    ] = None,
     report: ReportOption = None,
     strict: StrictOption = False,
     max_left_out: MaxLeftOutOption = None,

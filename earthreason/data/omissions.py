@@ -71,7 +71,13 @@ class Tolerance:
 
     @classmethod
     def of_options(cls, strict: bool = False, share: float | None = None) -> Tolerance:
-        """Make a tolerance of optional settings; a share that is None is `default_share`."""
+        """Make a tolerance of optional settings; a share that is None is `default_share`.
+
+        Raises:
+            EarthReasonError: both are given, and the share is not 0.
+        """
+        if strict and share:
+            raise EarthReasonError(f"strict allows no broken sample, and max_left_out {share:g}: choose one of them")
         return cls(strict) if share is None else cls(strict, share)
 
 

@@ -125,7 +125,7 @@ class CountedPredictions:
                     f"{self.path}: part {shard} was counted against other ground truth than {references.source}; "
                     "choose the same --config, --split, --data-dir and --limit, or count again"
                 )
-        tables = self._tables
+        tables = self._tables or dict.fromkeys((view.name for view in views), self._nothing)
         lacking = [view.name for view in views if view.name not in tables]
         if lacking:
             raise DataFormatError(f"{self.path}: has no counts on {', '.join(lacking)}; count again with this version")
@@ -133,14 +133,20 @@ class CountedPredictions:
 
     @cached_property
     def _tables(self) -> dict[str, RegionCounts]:
+        """Counts by view; empty if not one question was answered."""
         import pyarrow.compute as pc
 
         table = _read_table(self.path)
         parts = {name: table.filter(pc.equal(table.column("view"), name)) for name in pc.unique(table.column("view"))}
-        return {
-            str(name): RegionCounts.from_columns({column: _as_array(part.column(column)) for column in _COLUMNS})
-            for name, part in parts.items()
-        }
+        return {str(name): _counts_of(part) for name, part in parts.items()}
+
+    @property
+    def _nothing(self) -> RegionCounts:
+        return _counts_of(_read_table(self.path).slice(0, 0))
+
+
+def _counts_of(table: pa.Table) -> RegionCounts:
+    return RegionCounts.from_columns({column: _as_array(table.column(column)) for column in _COLUMNS})
 
 
 def is_counts(path: Path) -> bool:
