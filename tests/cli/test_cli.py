@@ -167,7 +167,7 @@ def test_protocols_are_explained():
         (["stats", "{folder}", "--out", ""], "error: the argument after --out is empty: is a variable of the shell"),
         (["verify", "sample", "--report="], "error: the argument after --report is empty: is a variable of the shell"),
         (["merge", "", "--out", "{folder}/o.json"], "error: the argument is empty: is a variable of the shell"),
-        (["demo", "--out", "{truth}"], "truth.json: is a file; give the name of a folder"),
+        (["demo", "--out", "{truth}"], "{truth} is a file; give the name of a folder"),
         (["eval", "{truth}", "--data-dir", "/nowhere"], "truth.json: 1 error"),
         (["compare", "{preds}"], "at least two"),
         (["protocols", "lysa"], "did you mean 'lisa'"),
