@@ -172,6 +172,8 @@ def generate(
     known = OFFICIAL if concepts is None else read_concepts(concepts)
     config = RunConfig(stages, empty_share, unseen_empties, known, seed, max_usd, limit, base_url)
     table = load_prices(prices, price or [], list(filter(None, stages.models.values())))
+    if not dry_run:
+        config.check_budget(table)  # before the run gets a folder
     opened = open_source(source, Tolerance.of_options(share=max_left_out))
     asked = opened if part is None else PartOfSource(opened, part)
     total = min(sum(asked.counts.values()), limit or 10**12)
