@@ -117,6 +117,19 @@ def read_text(path: Path) -> str:
         raise DataFormatError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
+def text_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a file in UTF-8 with their ends, without its byte order mark.
+
+    Raises:
+        DataFormatError: it is not UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from file
+    except UnicodeDecodeError as error:  # its place counts from a block of the file
+        raise DataFormatError(f"{path}: not UTF-8 text ({error.reason})") from None
+
+
 def refuse_existing(path: Path) -> None:
     """Check before a file is written that there is none.
 
