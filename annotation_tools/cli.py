@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from earthreason.cli.app import command_line, guard, make_app, report_json, stdout
-from earthreason.cli.options import JsonOption
+from earthreason.cli.options import JsonOption, refuse_file_early
 from earthreason.errors import EarthReasonError, UnknownNameError
 from earthreason.plurals import count_of
 from earthreason.progress import progress_bar
@@ -122,7 +122,9 @@ def agreement(
     reviews: Annotated[
         Path | None, typer.Option("--reviews", help="Folder of a review whose verdicts are compared as well.")
     ] = None,
-    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML page into this folder.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write an HTML page into this folder.", callback=refuse_file_early)
+    ] = None,
     json_out: JsonOption = None,
 ) -> None:
     """Measure how well annotators and reviewers agree: IoU, outlines, kappa, alpha, prevalence, time, drift.
@@ -212,7 +214,9 @@ def dashboard(
     rate: Annotated[
         float | None, typer.Option("--rate", min=0, help="Cost of an hour, from which the cost of a drawing follows.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write an HTML page into this folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write an HTML page into this folder.", callback=refuse_file_early)
+    ] = None,
     json_out: JsonOption = None,
 ) -> None:
     """Show how far a project is: drawn, waiting, reviewed, agreement, pace, cost, deadlines and gold tasks by person.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from earthreason.errors import DataFormatError
-from earthreason.files import write_text
+from earthreason.files import text_lines, write_text
 
 T = TypeVar("T")
 _BLOCK = 1 << 16
@@ -31,17 +31,17 @@ def read_rows(
     """
     if not path.is_file():
         return
-    with path.open(encoding="utf-8") as file:  # str.splitlines would also split at U+2028 and U+0085 inside a text
-        for number, line in enumerate(file, start=1):
-            if holding is not None and not any(text in line for text in holding):
-                continue
-            try:
-                made = make(json.loads(line))
-            except (ValueError, TypeError, KeyError) as error:
-                if appended and not line.endswith("\n"):
-                    return
-                raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
-            yield made
+    # str.splitlines would also split at U+2028 and U+0085 inside a text.
+    for number, line in enumerate(text_lines(path), start=1):
+        if holding is not None and not any(text in line for text in holding):
+            continue
+        try:
+            made = make(json.loads(line))
+        except (ValueError, TypeError, KeyError) as error:
+            if appended and not line.endswith("\n"):
+                return
+            raise DataFormatError(f"{path} line {number}: not written by annotation_tools ({error})") from None
+        yield made
 
 
 def row_line(row: dict[str, Any]) -> str:

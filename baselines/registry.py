@@ -128,6 +128,7 @@ class ModelEntry:
             help on the command line names the model.
         presets: comparison suites that include this model, each with the model's own changes, such as
             `{"tiny": {"optim": {"learning_rate": 3e-4}}}`.
+        weights: whether the model has any, so that it can be given a checkpoint.
         trained: whether the model is a network with a no-target score that torch can compile.
         architecture: keys of `model.architecture` that apply to the model, and `vision` if its image encoder can be
             another one.
@@ -144,6 +145,7 @@ class ModelEntry:
     parts: tuple[str, ...] = ()
     own_options: tuple[str, ...] = ()
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    weights: bool = True
     trained: bool = False
     architecture: frozenset[str] = frozenset()
     adaptable: frozenset[str] = frozenset()
@@ -269,6 +271,8 @@ def build_predictor(name: str, options: PredictorOptions) -> Predictor:
     if ":" in name:
         return _build_own(name, options)
     check_model(name)
+    if options.checkpoint is not None and not MODELS[name].weights:
+        raise EarthReasonError(f"--checkpoint {options.checkpoint}: {name} has no weights; leave it out")
     if not MODELS[name].trained:
         others = ", ".join(entry.name for entry in MODELS.values() if entry.trained)
         _refuse_network_options(name, options, f"choose {others}")

@@ -14,6 +14,7 @@ import typer
 from earthreason.cli.app import report_json, stdout
 from earthreason.errors import EarthReasonError
 from earthreason.files import read_text, refuse_folder
+from earthreason.plurals import count_of
 from earthreason.progress import progress_bar
 
 from .cli_completions import complete_model
@@ -339,7 +340,7 @@ def _tell(answers: SceneAnswers, lines: list[_Line], written: Written, limit: fl
         if not line.has_target and line.no_target_score <= limit:
             found += f" (no pixel above the probability {answers.facts.get('threshold', '0.5')})"
         if line.has_target and _is_placed(answers.grid) and line.regions is not None:
-            count = "1 region" if line.regions == 1 else f"{line.regions:,} regions"
+            count = count_of(line.regions, "region")
             area = "" if line.area_m2 is None else f" of {line.area_m2 / HECTARE:,.2f} ha"
             found += f" in {count}{area}"
         score = f"no-target score {line.no_target_score:.3f}, threshold {limit:.3f}"

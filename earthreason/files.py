@@ -33,7 +33,10 @@ def atomic_path(target: Path) -> Iterator[Path]:
     if target.name in ("", ".."):  # `.` has no name for the temporary path
         target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, given) from None  # which names the target, not the temporary path
     temporary = scratch / target.name
     try:
         yield temporary
@@ -112,6 +115,19 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataFormatError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def text_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a file in UTF-8 with their ends, without its byte order mark.
+
+    Raises:
+        DataFormatError: it is not UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from file
+    except UnicodeDecodeError as error:  # its place counts from a block of the file
+        raise DataFormatError(f"{path}: not UTF-8 text ({error.reason})") from None
 
 
 def refuse_existing(path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def count_of(number: int, noun: str, plural: str | None = None) -> str:
-    """Write a number and its noun: "1 row", "2 rows", "3 copies".
+    """Write a number and its noun: "1 row", "2,000 rows", "3 copies".
 
     Args:
         number: how many.
@@ -15,4 +15,4 @@ def count_of(number: int, noun: str, plural: str | None = None) -> str:
         return f"1 {noun}"
     if plural is None:
         plural = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
-    return f"{number} {plural}"
+    return f"{number:,} {plural}"

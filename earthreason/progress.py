@@ -1,6 +1,6 @@
 """Progress bars and spinners, which only a person at a terminal sees.
 
-They are off when standard error is not a terminal, when `NO_COLOR` or `TQDM_DISABLE` is set, and with `-q`.
+They are off when standard error is not a terminal, and when `NO_COLOR` or `TQDM_DISABLE` is set; `-q` sets the latter.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
 _STEPS = "HF_DATASETS_DISABLE_PROGRESS_BARS"
 """Variable that switches off the bars of `datasets`, if it is set before that is imported: they show its inner steps,
 each for a moment."""
-_OTHERS = ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS")
-"""Variables that likewise switch off tqdm's bars by default, and those of `huggingface_hub` and `transformers`."""
-_quiet = False
-_spinners: list[Any] = []
-"""Spinners that turn now, the innermost last."""
+_TQDM = "TQDM_DISABLE"
+"""Variable that switches off ours, and by default all bars of tqdm."""
+_OTHERS = (_TQDM, "HF_HUB_DISABLE_PROGRESS_BARS")
+"""Variables that likewise switch off those of tqdm, and those of `huggingface_hub` and `transformers`."""
+_TURNING: ContextVar[tuple[Any, ...]] = ContextVar("spinners that turn now, the innermost last", default=())
 
 
 def are_shown() -> bool:
     """Return whether bars and spinners are shown."""
     terminal = sys.stderr is not None and sys.stderr.isatty()
-    return terminal and not (_quiet or os.environ.get("NO_COLOR") or os.environ.get("TQDM_DISABLE"))
+    return terminal and not (os.environ.get("NO_COLOR") or os.environ.get(_TQDM))
 
 
 def set_quiet(quiet: bool) -> None:
@@ -36,8 +37,8 @@ def set_quiet(quiet: bool) -> None:
     Call it once, before libraries with bars are imported. Processes that this one starts inherit the setting. What the
     user set for a library stays.
     """
-    global _quiet
-    _quiet = quiet
+    if quiet:
+        os.environ[_TQDM] = "1"
     for variable in (_STEPS, *(() if are_shown() else _OTHERS)):
         os.environ.setdefault(variable, "1")
 
@@ -60,7 +61,7 @@ def progress_bar(*, shown: bool = True, **settings: Any) -> Iterator[tqdm[Any]]:
 @contextmanager
 def without_spinner() -> Iterator[None]:
     """Stop the spinner until the block ends, for bars of other libraries: both would write to one line."""
-    stopped = list(_spinners)
+    stopped = _TURNING.get()
     for shown in stopped:
         shown.stop()
     try:
@@ -68,6 +69,21 @@ def without_spinner() -> Iterator[None]:
     finally:
         for shown in stopped:
             shown.start()
+
+
+@contextmanager
+def without_steps() -> Iterator[None]:
+    """Switch off the bars of `datasets` until the block ends: in a program that is not ours, they may be on."""
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 @contextmanager
@@ -81,10 +97,10 @@ def spinner(make: Callable[[], Any]) -> Iterator[None]:
         yield
         return
     shown = make()
-    _spinners.append(shown)
+    before = _TURNING.set((*_TURNING.get(), shown))
     shown.start()
     try:
         yield
     finally:
-        _spinners.remove(shown)
+        _TURNING.reset(before)
         shown.stop()

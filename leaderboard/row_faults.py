@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from earthreason.metrics.protocols import PROTOCOLS
 from earthreason.metrics.scores import METRICS
+from earthreason.plurals import count_of
 
 from .records import ALL, Name, ResultRecord, ScoreEstimate, Text
 
@@ -26,10 +27,10 @@ def faults_of(record: ResultRecord) -> Iterator[str]:
         yield f"no scores under the main protocol, {main}"
     subsets = {subset.key: subset.questions for subset in record.subsets}
     if subsets.get(ALL) != record.questions or max(subsets.values()) > record.questions:
-        yield f"the subsets do not fit {record.questions} questions"
+        yield f"the subsets do not fit {count_of(record.questions, 'question')}"
     if max(record.images, record.empty_targets) > record.questions:
-        empty = f"{record.empty_targets} questions without a target"
-        yield f"{record.images} images and {empty} in {record.questions} questions"
+        empty = count_of(record.empty_targets, "question without a target", "questions without a target")
+        yield f"{count_of(record.images, 'image')} and {empty} in {count_of(record.questions, 'question')}"
     if record.hides_labels and record.curve:
         yield "rounded because the labels are hidden, but it has a curve"
     if record.curve != sorted(record.curve, reverse=True):

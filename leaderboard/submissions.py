@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
 
 from .history import (
     FLAGGED,
@@ -194,8 +195,8 @@ def _check_limits(session: Session, team_id: int, split: Split, settings: Settin
         in_all = select(func.count()).where(Submission.team_id == team_id, Submission.split_id == split.id, told)
         if (session.scalar(in_all) or 0) >= settings.phase_limit:
             raise RefusedError(
-                f"your team has used all of its {settings.phase_limit} submissions to {split.key}, whose labels are "
-                "hidden; deleted ones count",
+                f"your team has used its {count_of(settings.phase_limit, 'submission')} to {split.key}, whose "
+                "labels are hidden; deleted ones count",
                 status=429,
             )
     today = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
@@ -210,7 +211,8 @@ def _check_limits(session: Session, team_id: int, split: Split, settings: Settin
     tomorrow = datetime.fromtimestamp(today + DAY, UTC).strftime("%d %B %Y, 00:00 UTC")
     if sum(counts.values()) >= limit:
         raise RefusedError(
-            f"your team has used its {limit} submissions per day to {split.key}; the next is possible from {tomorrow}",
+            f"your team has used its {count_of(limit, 'submission')} per day to {split.key}; the next is possible "
+            f"from {tomorrow}",
             status=429,
         )
     if failed >= settings.failed_limit:

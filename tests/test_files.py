@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from earthreason.files import atomic_path, write_json, write_text
+from earthreason.errors import DataFormatError
+from earthreason.files import atomic_path, text_lines, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_scraps(tmp_path):
@@ -60,3 +61,16 @@ def test_a_pipe_or_device_is_not_replaced(tmp_path):
         write_json(pipe, {})
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_refusal_names_the_file_and_not_the_one_beside_it():
+    with pytest.raises(OSError, match=r"'/proc/nothing\.json'$"):
+        write_text(Path("/proc/nothing.json"), "")
+
+
+def test_lines_are_those_of_the_text_without_its_mark_and_other_encodings_are_refused(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfa\xe2\x80\xa8b\nc")
+    assert list(text_lines(tmp_path / "a.txt")) == ["a\u2028b\n", "c"]
+    (tmp_path / "a.txt").write_bytes(b"a\n\xe9\n")
+    with pytest.raises(DataFormatError, match=r"a\.txt: not UTF-8 text"):
+        list(text_lines(tmp_path / "a.txt"))

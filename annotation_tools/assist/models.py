@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from earthreason.errors import EarthReasonError
+from earthreason.installing import import_name
 from earthreason.predictors import Saliency
 from earthreason.types import Predictor
 
@@ -21,6 +22,8 @@ HELPERS: dict[str, Callable[[], Predictor]] = {"superpixels": Saliency, "grabcut
 """Predictors that need no weights."""
 QUESTION_BLIND = (Saliency, GrabCut, SegmentAnything)
 """Models that do not read the question: their answers about one picture are all the same."""
+_MODELS = "earthreason-baselines"
+"""Distribution of the reference models."""
 
 
 @runtime_checkable
@@ -44,15 +47,10 @@ def build_model(name: str, checkpoint: str | None, device: str) -> Predictor:
     if name in FAMILIES:
         if checkpoint is None:
             raise EarthReasonError(f"{name} needs --checkpoint, a folder with its weights in transformers format")
-        devices = import_module(f"{_models_package()}.common.devices")
+        devices = import_module(f"{import_name(_MODELS)}.common.devices")
         return SegmentAnything(checkpoint, devices.resolve_device(device), name)
-    registry = import_module(f"{_models_package()}.registry")
+    registry = import_module(f"{import_name(_MODELS)}.registry")
     registry.check_model(name, also=(*HELPERS, *FAMILIES))
     options = registry.PredictorOptions(checkpoint=checkpoint, device=device)
     model: Predictor = registry.build_predictor(name, options)
     return model
-
-
-def _models_package() -> str:
-    """Return the import name of the reference models: in a checkout it is another than when they are installed."""
-    return "baselines" if __package__ == "annotation_tools.assist" else "earthreason_baselines"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from earthreason.errors import DataFormatError
+from earthreason.plurals import count_of
 
 from .source import Source
 
@@ -80,7 +81,7 @@ def read_layers(source: Source) -> list[Layer]:
         listed = ", ".join(f"{count} {kind}" for kind, count in skipped.items()) or "it is empty"
         raise DataFormatError(f"{shown}: no feature has an area ({listed}); buffer points and lines to polygons first")
     if len(with_areas) > 1 and options.layer is None:
-        listed = ", ".join(f"{layer.name!r} ({len(layer.features)} polygons)" for layer in with_areas)
+        listed = ", ".join(f"{layer.name!r} ({count_of(len(layer.features), 'polygon')})" for layer in with_areas)
         raise DataFormatError(f"{shown}: several layers: {listed}; choose one with --layer, or all with --layer '*'")
     return layers
 

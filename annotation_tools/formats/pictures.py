@@ -274,8 +274,7 @@ class _Folder:
     def _listed(self) -> str:
         often = self._pixels.most_common(_LISTED)
         listed = ", ".join(
-            f"{code} ({count:,} {'pixel' if count == 1 else 'pixels'} in {count_of(self._files[code], 'file')})"
-            for code, count in often
+            f"{code} ({count_of(count, 'pixel')} in {count_of(self._files[code], 'file')})" for code, count in often
         )
         return listed + (f" and {len(self._pixels) - _LISTED} more" if len(self._pixels) > _LISTED else "")
 

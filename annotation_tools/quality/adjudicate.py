@@ -14,6 +14,7 @@ import numpy as np
 
 from earthreason.errors import UnknownNameError
 from earthreason.masks.rle import union_rles
+from earthreason.plurals import count_of
 from earthreason.types import RLE
 
 from ..drawing import Drawing
@@ -152,7 +153,7 @@ def _far(masks: Sequence[np.ndarray], merged: np.ndarray, least: float) -> str:
     else:
         near = sum(mask_iou(mask, merged) >= least for mask in masks)
         agree = 2 * near > len(masks)
-        why = f"{near} of {len(masks)} masks reach an IoU of {least:g} with the merged mask"
+        why = f"{near} of {count_of(len(masks), 'mask')} with an IoU of {least:g} or more with the merged mask"
     if not agree:
         return why
     if not merged.any() and any(mask.any() for mask in masks):
@@ -186,5 +187,5 @@ def _merge_targets(people: list[Drawing], rules: Rules) -> tuple[list[RLE], str]
             f"{tied} marked by half of the people" if tied else "",
             f"{far} with an IoU below {rules.min_iou:g}" if far else "",
         ]
-        return kept, f"{tied + far} of {len(groups)} targets differ: {', '.join(filter(None, each))}"
-    return kept, "" if kept else f"none of {len(groups)} targets is marked by most of the people"
+        return kept, f"{tied + far} of {count_of(len(groups), 'target')} disputed: {', '.join(filter(None, each))}"
+    return kept, "" if kept else f"of {count_of(len(groups), 'target')} none is marked by most of the people"

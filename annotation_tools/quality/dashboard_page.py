@@ -34,14 +34,14 @@ def print_dashboard(state: Dashboard, console: Console) -> None:
 def totals(state: Dashboard) -> list[tuple[str, str]]:
     """List the totals of a project with their labels."""
     listed = [
-        ("drawn", f"{state.drawn} of {count_of(state.tasks, 'task')}"),
+        ("drawn", f"{state.drawn:,} of {count_of(state.tasks, 'task')}"),
         ("settled", str(state.settled)),
         ("waiting for a third person", str(state.disputed)),
     ]
     if state.gold:
         listed.append(("gold tasks", str(state.gold)))
     if state.questions is not None:
-        listed.append(("judged", f"{state.questions[1]} of {count_of(state.questions[0], 'question')}"))
+        listed.append(("judged", f"{state.questions[1]:,} of {count_of(state.questions[0], 'question')}"))
     listed += [("mean IoU", number(state.iou)), ("drawings an hour", number(state.per_hour, 1))]
     return listed if state.cost is None else [*listed, ("cost of a drawing", number(state.cost, 2))]
 
@@ -69,7 +69,7 @@ def describe_due(person: Progress, day: date) -> str:
     if person.overdue:
         return f"{person.overdue} late since {person.due}"
     days = (person.due - day).days
-    when = "today" if days == 0 else "in 1 day" if days == 1 else f"in {days} days"
+    when = "today" if days == 0 else f"in {count_of(days, 'day')}"
     return f"{person.due}, {when}"
 
 
@@ -78,6 +78,7 @@ def write_dashboard(folder: Path, state: Dashboard, root: Path) -> Path:
     styles = Path(earthreason.reports.__file__).parent / "templates"
     loader = FileSystemLoader([Path(__file__).parent / "templates", styles])
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment.globals["count_of"] = count_of
     text = environment.get_template("dashboard.html").render(
         state=state,
         root=root,

@@ -131,7 +131,7 @@ def write_quality(
     loader = FileSystemLoader([Path(__file__).parent / "templates", styles])
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     environment.globals |= {"number": number, "shares": shares, "describe_interval": describe_interval}
-    environment.globals["describe_targets"] = describe_targets
+    environment.globals |= {"describe_targets": describe_targets, "count_of": count_of}
     page = folder / "index.html"
     text = environment.get_template("agreement.html").render(
         found=quality,

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
 from earthreason.web.guards import content_policy, guard_pages, tell_faults_as_json
 
 from .database import ConflictError, OtherReviewError
@@ -46,7 +47,7 @@ def make_pages(folders: Sequence[Path], shared: str) -> Environment:
         shared: address below which the style sheet and scripts of `review` are served.
     """
     pages = Environment(loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined)
-    pages.globals["shared"] = shared
+    pages.globals |= {"shared": shared, "count_of": count_of}
     return pages
 
 

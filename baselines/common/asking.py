@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from earthreason.errors import EarthReasonError, UnknownNameError
+from earthreason.plurals import count_of
 
 from .generation import REPLY_MODES, known_reply, write_masks
 from .modeling import ReasoningModel
@@ -81,7 +82,8 @@ class BatchedModel(Generic[M]):
     def _outputs(self, images: Sequence[Picture], questions: Sequence[str], together: int = 1) -> Iterator[Output]:
         """Yield the output of each image and question; `together` that follow each other are never separated."""
         if len(images) != len(questions):
-            raise EarthReasonError(f"{len(images)} images but {len(questions)} questions; give one question per image")
+            given = f"{count_of(len(images), 'image')} but {count_of(len(questions), 'question')}"
+            raise EarthReasonError(f"{given}; give one question per image")
         size = max(1, together) * max(1, self.batch_size // max(1, together))
         parts = [slice(start, start + size) for start in range(0, len(images), size)]
         threads = picture_threads()

@@ -19,6 +19,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from earthreason.errors import EarthReasonError, reason_of
 from earthreason.files import write_json
+from earthreason.plurals import count_of
 
 from .conversion import Report, convert_tensors, save_checkpoint, shapes_of
 from .devices import DTYPES
@@ -72,7 +73,7 @@ class Assembly:
         sizes = Counter[str]()
         for name, count in self.new.items():
             sizes[name.split(".")[0]] += count
-        new = ", ".join(f"{module} ({count:,} values)" for module, count in sizes.items())
+        new = ", ".join(f"{module} ({count_of(count, 'value')})" for module, count in sizes.items())
         return [*found, f"new tokens, with new embeddings: {tokens or 'none'}", f"new: {new or 'nothing'}"]
 
     def record(self) -> dict[str, Any]:

@@ -159,9 +159,9 @@ class MaskPredictor(BatchedModel[M]):
         expected: Any = cls.model_class.config_class
         path = find_config(checkpoint)
         try:
-            kind = json.loads(path.read_text()).get("model_type")
-        except ValueError as error:
-            raise DataNotFoundError(f"{path}: not JSON: {error}") from None
+            kind = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+        except (ValueError, AttributeError) as error:
+            raise DataNotFoundError(f"{path}: not the configuration of a model: {error}") from None
         if kind is None and (Path(checkpoint) / "final" / "config.json").is_file():
             raise EarthReasonError(f"{checkpoint} is the folder of a run; give the model in it: {checkpoint}/final")
         if kind != expected.model_type:

@@ -19,6 +19,7 @@ from earthreason.data.schema import sample_of_row
 from earthreason.errors import EarthReasonError
 from earthreason.files import end_last_line, write_json, write_text
 from earthreason.masks.grids import Grid
+from earthreason.plurals import count_of
 from earthreason.predictions import write_predictions
 from earthreason.predictions.folder import remembered
 from earthreason.predictions.predict import Questions, predict_samples
@@ -149,8 +150,8 @@ def report_failures(out: Path, failures: Sequence[Prediction], count: int) -> No
         return
     first = failures[0]
     told = (
-        f"{out}: {len(failures)} of {count} answers could not be read and score as wrong, such as {first.sample_id!r}: "
-        f"{first.failure}; {transcripts_of(out)} has every answer"
+        f"{out}: {len(failures):,} of {count_of(count, 'answer')} could not be read and score as wrong, such as "
+        f"{first.sample_id!r}: {first.failure}; {transcripts_of(out)} has every answer"
     )
     if len(failures) > MOST_FAILURES * count:
         raise EarthReasonError(

@@ -13,6 +13,7 @@ from earthreason.files import write_text
 from earthreason.metrics.breakdowns import TITLES
 from earthreason.metrics.formats import format_interval
 from earthreason.metrics.scores import CIOU, GIOU, N_ACC, T_ACC, TARGETS_GIOU
+from earthreason.plurals import count_of
 
 from ..common.words import encoder_of
 from .measure import SECONDS
@@ -59,14 +60,15 @@ def _setting(suite: Suite, rows: Sequence[ScoreRow]) -> list[str]:
     questions = len(rows[0].results[0].counts)
     seeds = ", ".join(map(str, suite.seeds))
     start = "from scratch" if model.language_model is None else f"around {Path(model.language_model).name}"
-    budget = f"{optim.epochs} epochs" if optim.steps is None else f"{optim.steps:,} steps"
+    budget = count_of(optim.epochs, "epoch") if optim.steps is None else count_of(optim.steps, "step")
     head = " All of them have a no-target head." if model.architecture.no_target_head else ""
     encoder = encoder_of(model.tokenizer)
     words = "" if encoder is None else f", but with words that start with their meaning in {encoder},"
     return [
         f"Every trained model starts {start}{words} at the same size (`{model.size}`, {model.new_image_size} px) and, "
-        f"for each seed, sees the same samples in the same order: {budget} of {optim.global_batch} samples from "
-        f"`{suite.data_command}`, with seeds {seeds}. {_rates(suite)}{head}",
+        f"for each seed, sees the same samples in the same order: {budget} of "
+        f"{count_of(optim.global_batch, 'sample')} from `{suite.data_command}`, with seeds {seeds}. "
+        f"{_rates(suite)}{head}",
         "",
         f"Scores are in percent, by the official protocol on `{suite.test_config}`/`{suite.test_split}` ({questions} "
         'questions), with all seeds pooled; "targets only" is the gIoU of questions with a target. '

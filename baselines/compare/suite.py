@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from earthreason.errors import DataNotFoundError, EarthReasonError, describe_validation_error
 
+from ..common.settings import read_settings
 from ..registry import MODELS, check_learner, check_model
 from ..training.config import ArchitectureConfig, ModelConfig, OptimConfig, TrainConfig
 from . import SUITES, suite_names
@@ -206,14 +207,14 @@ def _read(path: Path) -> dict[str, Any]:
     Raises:
         EarthReasonError: the file changes what it must leave to the suite that it extends, or that extends another.
     """
-    own: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    own = read_settings(path)
     if own.get("extends") is None:
         return own
     if changed := sorted(_INHERITED & own.keys()):
         raise EarthReasonError(
             f"{path}: {', '.join(changed)}: it is that of the suite extended, {own['extends']}; leave it out"
         )
-    base = yaml.safe_load(find_suite(own["extends"]).read_text(encoding="utf-8"))
+    base = read_settings(find_suite(own["extends"]))
     if base.get("extends") is not None:
         raise EarthReasonError(f"{path}: extends {own['extends']}, which extends {base['extends']}; extend that one")
     return {**base, "registered": False, "trivial": (), **own}

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from earthreason.errors import EarthReasonError, describe_validation_error
 from earthreason.files import write_text
 
+from ..common.settings import read_settings
 from ..training.config import TrainConfig
 from .identity import Identity, settings_of
 
@@ -101,11 +102,9 @@ def read_tuning(suite: Path, train: TrainConfig, grid: Mapping[str, Any], models
     if not path.is_file():
         return None
     try:
-        tuning = Tuning.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        tuning = Tuning.model_validate(read_settings(path))
     except ValidationError as error:
         raise EarthReasonError(f"{path}: {describe_validation_error(error, limit=1)}") from None
-    except yaml.YAMLError as error:
-        raise EarthReasonError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
     wanted = {"grid": dict(grid), "models": sorted(models), **shared_settings(train, grid)}
     before = {"grid": tuning.grid, "models": sorted(tuning.trials), **tuning.training}
     if changed := [key for key in {**before, **wanted} if before.get(key) != wanted.get(key)]:

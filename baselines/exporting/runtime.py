@@ -12,6 +12,7 @@ from PIL import Image
 
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, reason_of
 from earthreason.installing import install_command
+from earthreason.plurals import count_of
 
 from ..registry import PredictorOptions
 from .standalone import ExportedModel
@@ -102,7 +103,8 @@ class ExportedPredictor:
             EarthReasonError: the numbers differ, or a question or an image is unusable.
         """
         if len(images) != len(questions):
-            raise EarthReasonError(f"{len(images)} images but {len(questions)} questions; give one question per image")
+            given = f"{count_of(len(images), 'image')} but {count_of(len(questions), 'question')}"
+            raise EarthReasonError(f"{given}; give one question per image")
         found: list[tuple[np.ndarray | None, float]] = []
         for start in range(0, len(images), self.batch_size):
             part = slice(start, start + self.batch_size)
@@ -137,5 +139,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
         if not (folder / name).is_file():
             raise DataNotFoundError(f"{folder / name} is missing, which {FACTS} names; export or copy the folder again")
         if (found := (folder / name).stat().st_size) != size:
-            raise DataFormatError(f"{folder / name} has {found:,} bytes instead of {size:,}; copy the folder again")
+            raise DataFormatError(
+                f"{folder / name} has {count_of(found, 'byte')} instead of {size:,}; copy the folder again"
+            )
     return facts

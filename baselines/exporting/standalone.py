@@ -124,7 +124,8 @@ class ExportedModel:
         ids = [*facts["ids_before"], *words, *facts["ids_after"]]
         if len(ids) > facts["longest"]:
             over = len(ids) - facts["longest"]
-            raise ValueError(f"the question has {over} tokens more than fit into the model; shorten it: {text[:60]!r}")
+            tokens = "1 token" if over == 1 else f"{over} tokens"
+            raise ValueError(f"the question has {tokens} more than fit into the model; shorten it: {text[:60]!r}")
         marked = [facts["marks"] == "all"] * (len(words) - 1) + [facts["marks"] in ("all", "last")]
         return ids, [*[False] * len(facts["ids_before"]), *marked, *map(bool, facts["marks_after"])]
 

@@ -30,7 +30,7 @@ class SegEarthR1Predictor(MaskPredictor[SegEarthR1Model]):
             EarthReasonError: the checkpoint is missing, of another model, or of the reference code.
         """
         path = find_config(checkpoint)
-        if '"llava_phi"' in path.read_text():
+        if '"llava_phi"' in path.read_text(encoding="utf-8", errors="replace"):
             raise EarthReasonError(
                 f"{checkpoint} is a checkpoint of the reference code; convert it once: "
                 f"earthreason-baselines convert segearth_r1 {checkpoint} NEW_FOLDER"

@@ -15,6 +15,7 @@ import numpy as np
 
 from earthreason.geo.answers import ArrayRaster, SceneAnswer, SceneAnswers
 from earthreason.geo.grid import GeoGrid, Window
+from earthreason.plurals import count_of
 
 from .scratch import make_folder, remove_abandoned
 from .settings import RefusedError
@@ -121,7 +122,9 @@ class Results:
         grid = answers.grid
         size = 4 * grid.height * grid.width * len(answers.answers) + preview.nbytes
         if size > self._most:
-            line = f"{len(answers.answers)} answers of {grid.width} x {grid.height} px are too large to be kept"
+            line = (
+                f"{count_of(len(answers.answers), 'answer')} of {grid.width} x {grid.height} px: too large to be kept"
+            )
             raise RefusedError(413, f"{line}; ask fewer questions at once, or choose a smaller area")
         self._remove_old(size)
         identity = secrets.token_urlsafe(16)

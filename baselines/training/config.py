@@ -13,6 +13,7 @@ from earthreason.errors import DataNotFoundError, EarthReasonError, UnknownNameE
 from ..common.languages import Size
 from ..common.losses import LossOptions, PointPadding
 from ..common.prompt import Task
+from ..common.settings import read_settings
 
 PRESETS = Path(__file__).parents[1] / "configs"
 """Folder of the configurations that come with the package."""
@@ -304,12 +305,7 @@ def load_config(given: Path, overrides: list[str] | None = None) -> TrainConfig:
         EarthReasonError: a key is unknown, or a value is invalid.
     """
     path = find_config(given)
-    try:
-        values: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise EarthReasonError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(values, dict):
-        raise EarthReasonError(f"{path}: expected keys and values")
+    values = read_settings(path)
     for override in overrides or []:
         key, equals, text = override.partition("=")
         if not equals:

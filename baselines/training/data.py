@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
 from earthreason.torch import PixelReasoningDataset
 
 from ..common.processes import prefetch, usable_cores
@@ -50,7 +51,7 @@ def order_of(rows: Dataset, config: TrainConfig) -> Order:
     """
     share, batch = config.data.empty_share, config.optim.global_batch
     if len(rows) < batch:
-        raise EarthReasonError(f"{len(rows)} training samples do not fill a batch of {batch}")
+        raise EarthReasonError(f"a batch of {batch} is not filled by {count_of(len(rows), 'training sample')}")
     empties = empty_rows(rows["is_empty"]) if share is not None else ()
     if share is not None and ((share > 0 and not empties) or (share < 1 and len(empties) == len(rows))):
         kind = "empty target" if not empties else "sample with a target"

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from earthreason.errors import EarthReasonError
 from earthreason.files import write_text
+from earthreason.plurals import count_of
 
 from .data import Passes
 from .records import save_offender
@@ -124,7 +125,7 @@ class Guard:
         if stops:
             reason = what if not self.max_skipped else f"{what}; {self._row} steps in a row were skipped"
         elif self.skipped > max(self.max_skipped, SKIPPED_SHARE * (watched.step + 1)):
-            reason = f"{what}; {self.skipped} of {watched.step + 1} steps were skipped"
+            reason = f"{what}; {self.skipped} of {count_of(watched.step + 1, 'step')} skipped"
         if reason:
             write_text(folder / STOPPED, f"{reason}\n")
             raise EarthReasonError(f"{reason}. {remedy}")

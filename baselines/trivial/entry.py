@@ -7,6 +7,7 @@ register(
         name="empty",
         summary="always answers 'no target'",
         predictor=f"{__package__}.predictor:build_empty",
+        weights=False,
         presets={"smoke": {}, "tiny": {}},
     )
 )
@@ -15,6 +16,7 @@ register(
         name="everything",
         summary="marks the entire image",
         predictor=f"{__package__}.predictor:build_everything",
+        weights=False,
         presets={"tiny": {}},
     )
 )
@@ -23,6 +25,7 @@ register(
         name="centre",
         summary="marks an ellipse in the middle",
         predictor=f"{__package__}.predictor:build_centre",
+        weights=False,
         presets={"tiny": {}},
     )
 )
@@ -31,6 +34,7 @@ register(
         name="constant",
         summary="marks the constant mask that fits the train split best",
         predictor=f"{__package__}.predictor:build_constant",
+        weights=False,
         presets={"smoke": {}, "tiny": {}},
     )
 )
@@ -39,6 +43,7 @@ register(
         name="saliency",
         summary="marks the superpixels whose colour stands out",
         predictor=f"{__package__}.predictor:build_saliency",
+        weights=False,
         presets={"tiny": {}},
     )
 )

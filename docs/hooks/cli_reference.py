@@ -25,12 +25,18 @@ APPS = {
 }
 """Module with the `app` of every program."""
 _MARKER = re.compile(r"^<!-- commands: (\S+) -->$", re.MULTILINE)
+_OPTION = re.compile(r"<code>(--?[a-z][\w-]*)</code>")
 _NOTE = re.compile(r"\s*\[((?:default|required|env var)[^\[\]]*|x[<>=][^\[\]]*|\d[^\[\]]*<=x[^\[\]]*)\]$")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Replace the marker of a page by the commands of its program. MkDocs calls this for every page."""
     return _MARKER.sub(lambda found: describe_program(found[1]), markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Mark options in the text, so that the style keeps a line from breaking after their hyphens."""
+    return _OPTION.sub(r'<code class="option">\1</code>', html)
 
 
 def describe_program(program: str) -> str:

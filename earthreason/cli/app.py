@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -10,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -64,13 +66,19 @@ HELP_OPTIONS = {"help_option_names": ["--help", "-h"]}
 
 
 def stdout() -> Console:
-    """Make the console for results; it prints plain text when piped or when NO_COLOR is set."""
-    return Console(highlight=False)
+    """Make the console for results: plain text in a pipe, no colours where NO_COLOR is set."""
+    return _make_console()
 
 
 def stderr() -> Console:
     """Make the console for progress, warnings and errors, on standard error."""
-    return Console(stderr=True, highlight=False)
+    return _make_console(stderr=True)
+
+
+def _make_console(*, stderr: bool = False) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    console.soft_wrap = not console.is_terminal  # a pipe has no width
+    return console
 
 
 class LogHandler(logging.Handler):
@@ -136,6 +144,7 @@ def guard(run: Callable[[], None]) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
+            _refuse_empty_words(sys.argv[1:])
             run()
         finally:
             if sys.stdout is not None:  # None if it was closed before the start
@@ -156,14 +165,31 @@ def guard(run: Callable[[], None]) -> None:
             raise
         if error.filename is None:
             _drop_stdout()
-        _fail(f"{'cannot write' if error.filename is None else error.filename}: {error.strerror}")
+        reason = error.strerror
+        if reason == os.strerror(errno.EEXIST):  # of a folder that was to be made
+            reason = "is a file; give the name of a folder"
+        _fail(f"{'cannot write' if error.filename is None else error.filename}: {reason}")
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         raise SystemExit(130) from None
 
 
+def _refuse_empty_words(words: list[str]) -> None:
+    """Refuse an empty argument: as a path, it would be the current folder.
+
+    Raises:
+        EarthReasonError: an argument, or the value of an option, is empty.
+    """
+    for before, word in pairwise(["", *words]):
+        option, equals, value = word.partition("=")
+        if not word or (option.startswith("--") and equals and not value):
+            place = option or before
+            after = f" after {place}" if place.startswith("-") else ""
+            raise EarthReasonError(f"the argument{after} is empty: is a variable of the shell not set?")
+
+
 def _fail(message: str) -> NoReturn:
-    stderr().print("[red]error:[/red] ", end="")
+    stderr().print("[red]error:[/red] ", end="", soft_wrap=True)
     if sys.stderr is not None:
         sys.stderr.write(f"{message}\n")
     raise SystemExit(2) from None
@@ -188,7 +214,13 @@ def report_json(path: Path | None, value: object) -> bool:
 
 
 def set_verbosity(verbose: bool, quiet: bool) -> None:
-    """Log to stderr at level INFO, DEBUG (-v) or ERROR (-q), and show no progress with -q."""
+    """Log to stderr at level INFO, DEBUG (-v) or ERROR (-q), and show no progress with -q.
+
+    Raises:
+        EarthReasonError: both are asked for.
+    """
+    if verbose and quiet:
+        raise EarthReasonError("--verbose and --quiet exclude each other")
     set_quiet(quiet)
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
     handler = LogHandler(stderr(), names_levels=verbose)

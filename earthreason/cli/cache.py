@@ -35,6 +35,6 @@ def cache(
     removed = remove([copy for copy in copies if clear or copy.state in ("outdated", "unfinished")])
     if report_json(json_out, {"removed": [copy.to_dict() for copy in removed]}):
         typer.echo(
-            f"removed {len(removed)} of {count_of(len(copies), 'copy')}, "
+            f"removed {len(removed):,} of {count_of(len(copies), 'copy')}, "
             f"{megabytes(sum(copy.size for copy in removed))}"
         )

@@ -26,6 +26,7 @@ from earthreason.cli.options import (
     SourceArgument,
     SourceConfigOption,
     StrictOption,
+    refuse_file_early,
 )
 from earthreason.errors import EarthReasonError
 from earthreason.files import refuse_taken
@@ -39,7 +40,12 @@ if TYPE_CHECKING:
 
 
 def download(
-    to: Annotated[Path, typer.Option(help="Folder for the download; complete files are not downloaded again.")],
+    to: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for the download; complete files are not downloaded again.", callback=refuse_file_early
+        ),
+    ],
     repository: Annotated[
         str, typer.Option("--repo", help="Dataset repository on the Hub.")
     ] = "earth-insights/EarthReason",
@@ -243,10 +249,11 @@ def show(
         chosen = [records[sample_id] for sample_id in sample_ids]
     else:
         chosen = [choose_record(opened)]
-        split, record = chosen[0]
-        typer.echo(f"sample: {record.sample_id} of {split}; give other IDs after {source}")
     path = out or Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '_', chosen[0][1].sample_id)}.png")
     draw_samples([record for _, record in chosen], path)
+    if not sample_ids:
+        split, record = chosen[0]
+        typer.echo(f"sample: {record.sample_id} of {split}; give other IDs after {source}")
     typer.echo(f"picture: {path}")
 
 

@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from earthreason.cli.app import command_line, status, stdout
+from earthreason.cli.options import refuse_file_early
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the files of the demo.")] = Path("earthreason-demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the files of the demo.", callback=refuse_file_early)] = Path(
+        "earthreason-demo"
+    ),
 ) -> None:
     """Load, predict, score and draw synthetic scenes, without network. The first run takes about a minute.
 

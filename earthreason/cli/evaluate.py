@@ -33,8 +33,10 @@ from earthreason.cli.options import (
     ShardOption,
     SplitOption,
     StrictOption,
+    refuse_folder_early,
 )
 from earthreason.cli.truth import GroundTruthOption, load_truth, scene_loader
+from earthreason.plurals import count_of
 
 
 class Missing(StrEnum):
@@ -86,7 +88,9 @@ def evaluate(
     seed: SeedOption = 0,
     workers: WorkersOption = CORES,
     json_out: JsonOption = None,
-    csv: Annotated[Path | None, typer.Option(help="Write one row per question to this CSV file.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write one row per question to this CSV file.", callback=refuse_folder_early)
+    ] = None,
     report: ReportOption = None,
     strict: StrictOption = False,
     max_left_out: MaxLeftOutOption = None,
@@ -133,7 +137,9 @@ def evaluate(
     if part is not None and counts is not None:
         with status("counting"):
             counted = count_part(opened, references, part, counts, workers)
-        typer.echo(f"{counts}: {counted} questions of part {part}\nmerge all: {merge_command(counts, part)}")
+        typer.echo(
+            f"{counts}: {count_of(counted, 'question')} of part {part}\nmerge all: {merge_command(counts, part)}"
+        )
         return
     beside = list(PROTOCOLS.values()) if protocol == "all" or report else [NATIVE]
     rules = list(dict.fromkeys([headline, *beside]))

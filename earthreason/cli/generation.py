@@ -172,6 +172,8 @@ def generate(
     known = OFFICIAL if concepts is None else read_concepts(concepts)
     config = RunConfig(stages, empty_share, unseen_empties, known, seed, max_usd, limit, base_url)
     table = load_prices(prices, price or [], list(filter(None, stages.models.values())))
+    if not dry_run:
+        config.check_budget(table)  # before the run gets a folder
     opened = open_source(source, Tolerance.of_options(share=max_left_out))
     asked = opened if part is None else PartOfSource(opened, part)
     total = min(sum(asked.counts.values()), limit or 10**12)
@@ -237,7 +239,7 @@ def _say_what_is_left(ledger: Ledger, outcome: RunOutcome, out: Path, total: int
         typer.echo(outcome.stopped, err=True)
     if outcome.quarantined:
         reasons = f"`earthreason questions status {out} --quarantine` says why"
-        typer.echo(f"quarantined: {outcome.quarantined} of {count_of(total, 'sample')}; {reasons}", err=True)
+        typer.echo(f"quarantined: {outcome.quarantined:,} of {count_of(total, 'sample')}; {reasons}", err=True)
     if unread or not outcome.complete:
         raise typer.Exit(LEFT)
 
@@ -253,7 +255,7 @@ async def _advance(
     typer.echo(
         f"{count_of(step.collected, 'answer')} collected, {count_of(step.submitted, 'request')} submitted; "
         f"batches: {states}; "
-        f"{step.outcome.done} of {count_of(total, 'sample')} done"
+        f"{step.outcome.done:,} of {count_of(total, 'sample')} done"
     )
     return step.outcome
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from earthreason.cli.app import command_line
+from earthreason.plurals import count_of
 from earthreason.shards import Shard
 
 
@@ -51,17 +52,17 @@ def merge(
     from earthreason.questions.merging import is_run, merge_runs
 
     if is_run(parts[0]):
-        typer.echo(f"{out}: {merge_runs(parts, out)} samples")
+        typer.echo(f"{out}: {count_of(merge_runs(parts, out), 'sample')}")
         typer.echo(f"state: {command_line('earthreason', 'questions', 'status', out)}")
     elif is_part(parts[0]):
         written = merge_parts(parts, out)
         typer.echo(f"{out}: {', '.join(f'{split} {count}' for split, count in written.items())}")
     elif is_counts(parts[0]):
-        typer.echo(f"{out}: counts of {merge_counts(parts, out)} parts")
+        typer.echo(f"{out}: counts of {count_of(merge_counts(parts, out), 'part')}")
         typer.echo(f"score them: {command_line('earthreason-eval', out)}")
     elif is_journal(parts[0]):
-        typer.echo(f"{out}: {merge_journals(parts, out)} files")
+        typer.echo(f"{out}: {count_of(merge_journals(parts, out), 'file')}")
         typer.echo(f"audit: earthreason verify SRC --journal {shlex.quote(str(out))}")
     else:
-        typer.echo(f"{out}: {merge_predictions(parts, out)} predictions")
+        typer.echo(f"{out}: {count_of(merge_predictions(parts, out), 'prediction')}")
         typer.echo(f"score them: {command_line('earthreason-eval', out)}")

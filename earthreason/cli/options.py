@@ -9,12 +9,28 @@ from typing import Annotated
 import typer
 
 from earthreason.cli.completions import complete_config, complete_split
+from earthreason.errors import EarthReasonError
+from earthreason.files import refuse_folder
 
 
 def _refuse_empty(source: str) -> str:
     if not source:  # a variable of the shell that is not set; as a path it would be the current folder
         raise typer.BadParameter("it is empty; give a folder, a file or a configuration such as sample")
     return source
+
+
+def refuse_folder_early(file: Path | None) -> Path | None:
+    """Check a file to be written before the command works."""
+    if file is not None:
+        refuse_folder(file)
+    return file
+
+
+def refuse_file_early(folder: Path | None) -> Path | None:
+    """Check a folder to be written before the command works."""
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise EarthReasonError(f"{folder} is a file; give the name of a folder")
+    return folder
 
 
 CORES = os.cpu_count() or 1
@@ -38,9 +54,16 @@ DataDirOption = Annotated[
     Path | None, typer.Option(help="Folder of the data. Default for the release: $EARTHREASON_DATA, then the Hub.")
 ]
 JsonOption = Annotated[
-    Path | None, typer.Option("--json", help="Also write the result to this JSON file; '-' prints only the JSON.")
+    Path | None,
+    typer.Option(
+        "--json",
+        help="Also write the result to this JSON file; '-' prints only the JSON.",
+        callback=refuse_folder_early,
+    ),
 ]
-ReportOption = Annotated[Path | None, typer.Option(help="Write an HTML page into this folder.")]
+ReportOption = Annotated[
+    Path | None, typer.Option(help="Write an HTML page into this folder.", callback=refuse_file_early)
+]
 ProcessesOption = Annotated[int, typer.Option(min=1, help="Number of processes.", show_default="all cores")]
 ShardOption = Annotated[
     str | None,

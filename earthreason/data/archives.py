@@ -26,6 +26,7 @@ from earthreason.data.layout import Tree, part_named, read_tree, split_named
 from earthreason.data.texts import likely_encoding
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError
 from earthreason.files import atomic_path, is_system_name
+from earthreason.plurals import count_of
 from earthreason.progress import progress_bar
 
 MAX_TOTAL_BYTES = 64 << 30
@@ -173,8 +174,8 @@ class _Budget:
         too_much = self.unpacked > FREE_BYTES and self.unpacked / max(1, self.packed) > MAX_RATIO
         if too_much or self.unpacked > MAX_TOTAL_BYTES or self.members > MAX_MEMBERS:
             raise DataFormatError(
-                f"{self.archive}: would unpack to {self.members:,} files and {self.unpacked >> 20:,} MiB from "
-                f"{self.packed >> 20:,} MiB, implausible for images; not unpacked"
+                f"{self.archive}: would unpack to {count_of(self.members, 'file')} and {self.unpacked >> 20:,} MiB "
+                f"from {self.packed >> 20:,} MiB, implausible for images; not unpacked"
             )
 
 

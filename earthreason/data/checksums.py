@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from earthreason.errors import DataNotFoundError
+from earthreason.plurals import count_of
 from earthreason.progress import progress_bar
 
 RECORD = "download.json"
@@ -48,7 +49,7 @@ def _fault(path: Path, file: HubFile) -> str:
         return "absent"
     size = path.stat().st_size
     if size != file.size:
-        return f"{size:,} bytes instead of {file.size:,}"
+        return f"{count_of(size, 'byte')} instead of {file.size:,}"
     if file.sha256 is not None:
         found, stated, name = sha256_of(path), file.sha256, "sha256"
     elif file.blob_id is not None:

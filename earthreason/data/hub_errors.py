@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from earthreason.plurals import count_of
+
 _NETWORK = ("requests", "urllib3", "httpx", "httpx2", "httpcore", "httpcore2")
 """Packages whose exceptions without a response mean that no server answered."""
 
@@ -46,7 +48,13 @@ def explain(
     if status == 429:
         reset = re.search(r"\bt=(\d+)", headers.get("RateLimit", ""))  # the Hub's own header, in seconds
         wait = headers.get("Retry-After") or (reset[1] if reset else "")
-        pause = f"wait {wait} seconds" if wait.isdigit() else f"wait until {wait}" if wait else "wait some minutes"
+        pause = (
+            f"wait {count_of(int(wait), 'second')}"
+            if wait.isdecimal()
+            else f"wait until {wait}"
+            if wait
+            else "wait some minutes"
+        )
         return f"you have reached the Hub's limit of requests (429); {pause} and try again, or log in for a higher one"
     if status is not None and status >= 500:
         return f"the Hub fails at the moment ({status}); try again later"

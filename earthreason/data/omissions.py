@@ -11,6 +11,7 @@ from pathlib import Path
 
 from earthreason.errors import DataFormatError, EarthReasonError
 from earthreason.files import write_json
+from earthreason.plurals import count_of
 
 LEFT_OUT = "left_out.json"
 """Name of the list of omissions in a prepared folder and in an export."""
@@ -70,7 +71,13 @@ class Tolerance:
 
     @classmethod
     def of_options(cls, strict: bool = False, share: float | None = None) -> Tolerance:
-        """Make a tolerance of optional settings; a share that is None is `default_share`."""
+        """Make a tolerance of optional settings; a share that is None is `default_share`.
+
+        Raises:
+            EarthReasonError: both are given, and the share is not 0.
+        """
+        if strict and share:
+            raise EarthReasonError(f"strict allows no broken sample, and max_left_out {share:g}: choose one of them")
         return cls(strict) if share is None else cls(strict, share)
 
 
@@ -104,7 +111,7 @@ class Omissions:
         if not self:
             return ""
         splits = "; ".join(f"{split}: {self.of_split(split).reasons()}" for split in self.by_split())
-        return f"{len(self):,} {_noun(len(self))} left out ({splits})"
+        return f"{count_of(len(self), 'sample')} left out ({splits})"
 
     def reasons(self) -> str:
         """Return the number of omissions by reason, with the first names, such as `2 no label (0001, 0002)`."""
@@ -139,10 +146,11 @@ class Omissions:
                 share = left_out / total if total else 1.0
                 enough = _rounded_up(share)
                 raise DataFormatError(
-                    f"{source}: {left_out:,} of {total:,} samples of {split} ({share:.1%}) cannot be read, more than "
-                    f"the {tolerance.share:.1%} allowed: {those.reasons()}. The first: {those.first_message}.{where}"
-                    f" Restore them, or go on with the rest: --max-left-out {enough} (in Python max_left_out={enough}, "
-                    f"for every command {SHARE_VARIABLE}={enough})"
+                    f"{source}: {left_out:,} of {count_of(total, 'sample')} of {split} ({share:.1%}) cannot be read, "
+                    f"more than the {tolerance.share:.1%} allowed: {those.reasons()}. "
+                    f"The first: {those.first_message}.{where} Restore them, or go on with the "
+                    f"rest: --max-left-out {enough} (in Python max_left_out={enough}, for every command "
+                    f"{SHARE_VARIABLE}={enough})"
                 )
 
     @property
@@ -161,10 +169,6 @@ class Omissions:
             return cls(), {}
         content = json.loads(path.read_text("utf-8"))
         return cls(Omission(**entry) for entry in content["left_out"]), content["samples"]
-
-
-def _noun(count: int) -> str:
-    return "sample" if count == 1 else "samples"
 
 
 def _first(names: list[str]) -> str:

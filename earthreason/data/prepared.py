@@ -21,6 +21,7 @@ from earthreason.data.omissions import LEFT_OUT, Omissions, Tolerance
 from earthreason.data.schema import Record, features
 from earthreason.errors import DataFormatError
 from earthreason.files import atomic_path, write_json
+from earthreason.plurals import count_of
 
 DATASET = "earthreason"
 """Name of every prepared folder, because `datasets` takes the last component of a path as the name of the dataset."""
@@ -150,7 +151,7 @@ def check_left_out(folder: Path, tolerance: Tolerance, source: str) -> Omissions
     omissions, counts = Omissions.read(path)
     if counts and sum(counts.values()) == len(omissions):
         raise DataFormatError(
-            f"{source}: none of the {len(omissions):,} samples can be read: {omissions.summary()}. The first: "
+            f"{source}: of {count_of(len(omissions), 'sample')} none can be read: {omissions.summary()}. The first: "
             f"{omissions.first_message}. All are listed in {path}"
         )
     omissions.check(counts, tolerance, source, path)

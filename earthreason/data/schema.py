@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earthreason.errors import DataFormatError, show_value
+from earthreason.progress import without_steps
 from earthreason.types import NUMERIC_FACTS, OPTIONAL_FACTS, OptionalFacts, Sample
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def undecoded(rows: Dataset, *pictures: str) -> Dataset:
     for name in pictures:
         if name in rows.column_names:
             encoded = Image(decode=False)
-            rows = rows.cast_column(name, List(encoded) if name == TARGETS else encoded)
+            with without_steps():  # a list is cast row by row
+                rows = rows.cast_column(name, List(encoded) if name == TARGETS else encoded)
     return rows
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from earthreason.errors import DataFormatError, EarthReasonError
+from earthreason.plurals import count_of
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -154,7 +155,7 @@ def chosen_bands(source: DatasetReader, wanted: tuple[int, ...] | None, place: s
     if wanted is not None:
         if len(wanted) not in (1, 3) or max(wanted) > source.count or min(wanted) < 1:
             listed = ",".join(map(str, wanted))
-            raise DataFormatError(f"{place}: --bands {listed} cannot be read from {source.count} bands")
+            raise DataFormatError(f"{place}: --bands {listed} cannot be read from {count_of(source.count, 'band')}")
         return wanted
     meanings = [meaning.name for meaning in source.colorinterp]
     for names in (meanings, [(name or "").strip().casefold() for name in source.descriptions]):

@@ -16,6 +16,7 @@ from earthreason.geo.ellipsoid import geodesic_areas, geographic_polygons, groun
 from earthreason.geo.grid import GeoGrid
 from earthreason.geo.regions import QuestionSummary, Region, find_regions
 from earthreason.geo.writing_vectors import write_layer
+from earthreason.plurals import count_of
 
 if TYPE_CHECKING:
     import geopandas  # type: ignore[import-not-found, import-untyped, unused-ignore]
@@ -129,10 +130,11 @@ class AnswerLayer(Sequence[Region]):
 
     def __repr__(self) -> str:
         lines = [
-            f"AnswerLayer: {_count(len(self), 'region')}, {_count(len(self.summaries), 'question')}, {self._place()}"
+            f"AnswerLayer: {count_of(len(self), 'region')}, {count_of(len(self.summaries), 'question')}, "
+            f"{self._place()}"
         ]
         for summary in self.summaries:
-            found = _count(summary.regions, "region") if summary.has_target else "no target"
+            found = count_of(summary.regions, "region") if summary.has_target else "no target"
             area = f", {_area(summary.area_m2)}" if summary.area_m2 else ""
             lines.append(f"  {summary.question!r}: {found}{area} (no-target score {summary.no_target_score:.2f})")
         if self.regions:
@@ -267,10 +269,6 @@ def _overlapping(polygons: np.ndarray) -> np.ndarray:
 
 def _in_words(answer: SceneAnswer, outcome: str) -> str:
     return f"{outcome}: {answer.text}" if answer.text else outcome
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _area(area: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from earthreason.errors import DataFormatError
 from earthreason.geo.grid import GeoGrid, Transform
+from earthreason.plurals import count_of
 
 if TYPE_CHECKING:
     from rasterio.control import GroundControlPoint
@@ -67,8 +68,8 @@ def _through(points: list[GroundControlPoint], place: str) -> Transform:
     fitted = from_gcps(points) if len(points) > 2 else None
     if fitted is None or fitted.determinant == 0 or not all(map(math.isfinite, fitted)):
         raise DataFormatError(
-            f"{place}: {len(points)} ground control points do not place a grid; warp it first with more of them "
-            "(gdalwarp)"
+            f"{place}: no grid is placed by {count_of(len(points), 'ground control point')}; warp it first with "
+            "more of them (gdalwarp)"
         )
     a, b, c, d, e, f = tuple(~fitted)[:6]
     off = max(

@@ -22,6 +22,7 @@ from earthreason.geo.grid import GeoGrid, Window
 from earthreason.geo.looks import Look, look_of
 from earthreason.geo.placing import grid_of
 from earthreason.geo.scene import Block, Scene
+from earthreason.plurals import count_of
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -207,7 +208,7 @@ def _check(source: DatasetReader, path: Path) -> None:
         )
     if not source.count or not 0 < source.height * source.width <= MOST_PIXELS:
         raise DataFormatError(
-            f"{path}: states {source.width} x {source.height} pixels in {source.count} bands; at most "
+            f"{path}: states {source.width} x {source.height} pixels in {count_of(source.count, 'band')}; at most "
             f"{MOST_PIXELS // 10**9} gigapixels are read, so cut it (gdal_translate -srcwin) or get the file again"
         )
 

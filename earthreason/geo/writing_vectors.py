@@ -18,6 +18,7 @@ from earthreason.geo.ellipsoid import geographic_polygons, is_on_earth
 from earthreason.geo.regions import QuestionSummary, Region
 from earthreason.geo.replacing import remove_stale, replace_together
 from earthreason.geo.texts import printable
+from earthreason.plurals import count_of
 
 _DRIVERS = {
     ".gpkg": "GPKG",
@@ -147,7 +148,7 @@ def describe_layer(layer: VectorLayer) -> str:
     """Describe in one text what was asked and found, and how."""
     lines = []
     for summary in layer.summaries:
-        found = f"{summary.regions} regions" if summary.regions != 1 else "1 region"
+        found = count_of(summary.regions, "region")
         if not summary.has_target:
             found = "nothing found (no target)"
         elif not summary.regions:
@@ -209,7 +210,7 @@ def _check_complete(path: Path, suffix: str, count: int) -> None:
 
     info = pyogrio.read_info(path, layer="answers" if suffix == ".gpkg" else None, force_feature_count=True)
     if info["features"] != count:
-        raise OSError(f"only {info['features']} of {count} regions could be written; is the disk full?")
+        raise OSError(f"only {info['features']} of {count_of(count, 'region')} could be written; is the disk full?")
     if _DRIVERS[suffix] in ("GeoJSON", "LIBKML"):  # texts, which are read although their end is missing
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 16))

@@ -6,11 +6,9 @@ from importlib import import_module
 
 from earthreason.errors import EarthReasonError
 from earthreason.grounding.scoring import Drawer
-from earthreason.installing import install_command
+from earthreason.installing import import_name, install_command
 
 _DISTRIBUTION = "earthreason-baselines"
-_PACKAGES = ("earthreason_baselines", "baselines")
-"""Its import names: as installed, and in a checkout."""
 
 
 def load_drawer(checkpoint: str, device: str = "cpu") -> Drawer:
@@ -24,16 +22,13 @@ def load_drawer(checkpoint: str, device: str = "cpu") -> Drawer:
         EarthReasonError: a module of `earthreason-baselines` is not installed, the checkpoint cannot be loaded,
             or the device is not available.
     """
-    missing = _DISTRIBUTION
-    for package in _PACKAGES:
-        module = f"{package}.vlm_sam.masks"
-        try:
-            masks = import_module(module)
-        except ModuleNotFoundError as error:
-            if not f"{module}.".startswith(f"{error.name}."):  # the package is there, but not what it needs
-                missing = f"the module {error.name}"
-                break
-            continue
-        drawer: Drawer = masks.load_mask_maker(checkpoint, device, "float32")
-        return drawer
-    raise EarthReasonError(f"SAM needs {missing}: {install_command(_DISTRIBUTION)}, or leave SAM out")
+    module = f"{import_name(_DISTRIBUTION)}.vlm_sam.masks"
+    try:
+        masks = import_module(module)
+    except ModuleNotFoundError as error:
+        absent = f"{module}.".startswith(f"{error.name}.")  # otherwise it is there, but not what it needs
+        missing = _DISTRIBUTION if absent else f"the module {error.name}"
+        remedy = install_command(_DISTRIBUTION)
+        raise EarthReasonError(f"SAM needs {missing}: {remedy}, or leave SAM out") from None
+    drawer: Drawer = masks.load_mask_maker(checkpoint, device, "float32")
+    return drawer

@@ -24,6 +24,7 @@ from earthreason.metrics.accumulator import RegionAccumulator
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, get_protocol
 from earthreason.metrics.protocols import Protocol as Rules
 from earthreason.metrics.values import MaskLike
+from earthreason.plurals import count_of
 from earthreason.types import RLE
 
 _OF_MASKS = {"Acc@0.5": "box_acc", "gIoU": "box_giou", "cIoU": "box_ciou", "N-acc": "n_acc", "T-acc": "t_acc"}
@@ -71,7 +72,8 @@ class AskedQuestion:
         sample = sample_of_row(row)
         if not 0 <= question_index < len(sample.questions):
             raise EarthReasonError(
-                f"sample {sample.sample_id!r} has {len(sample.questions)} questions, and none of index {question_index}"
+                f"sample {sample.sample_id!r} has {count_of(len(sample.questions), 'question')}, and none of index "
+                f"{question_index}"
             )
         truth = [encode_mask(mask) for mask in sample.targets or [sample.mask]]
         ignore = None if sample.ignore is None else encode_mask(sample.ignore)

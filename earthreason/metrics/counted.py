@@ -23,6 +23,7 @@ from earthreason.metrics.counting import count_regions, size_lookup
 from earthreason.metrics.counts import RegionCounts, ViewCounts, join_tables
 from earthreason.metrics.protocols import PROTOCOLS, View
 from earthreason.metrics.references import References
+from earthreason.plurals import count_of
 from earthreason.predictions.folder import moved
 from earthreason.predictions.instances import Instances
 from earthreason.predictions.merge import common_info
@@ -124,7 +125,7 @@ class CountedPredictions:
                     f"{self.path}: part {shard} was counted against other ground truth than {references.source}; "
                     "choose the same --config, --split, --data-dir and --limit, or count again"
                 )
-        tables = self._tables
+        tables = self._tables or dict.fromkeys((view.name for view in views), self._nothing)
         lacking = [view.name for view in views if view.name not in tables]
         if lacking:
             raise DataFormatError(f"{self.path}: has no counts on {', '.join(lacking)}; count again with this version")
@@ -132,14 +133,20 @@ class CountedPredictions:
 
     @cached_property
     def _tables(self) -> dict[str, RegionCounts]:
+        """Counts by view; empty if not one question was answered."""
         import pyarrow.compute as pc
 
         table = _read_table(self.path)
         parts = {name: table.filter(pc.equal(table.column("view"), name)) for name in pc.unique(table.column("view"))}
-        return {
-            str(name): RegionCounts.from_columns({column: _as_array(part.column(column)) for column in _COLUMNS})
-            for name, part in parts.items()
-        }
+        return {str(name): _counts_of(part) for name, part in parts.items()}
+
+    @property
+    def _nothing(self) -> RegionCounts:
+        return _counts_of(_read_table(self.path).slice(0, 0))
+
+
+def _counts_of(table: pa.Table) -> RegionCounts:
+    return RegionCounts.from_columns({column: _as_array(table.column(column)) for column in _COLUMNS})
 
 
 def is_counts(path: Path) -> bool:
@@ -189,10 +196,16 @@ def part_to_count(
         given, other = ("--counts", "--shard I/N") if part is None else ("--shard", "--counts FILE.parquet")
         raise EarthReasonError(f"{given} needs {other}: a part is counted, and the merged counts are scored")
     if out is not None:
-        check_name(out)
-        if isinstance(predictions, CountedPredictions):
-            raise EarthReasonError(f"{predictions.path} has counts already; give the predictions, or no --counts")
+        _uncounted(predictions, out)
     return part
+
+
+def _uncounted(predictions: PredictionsFile | CountedPredictions, out: Path) -> PredictionsFile:
+    """Return predictions of which counts can be written to `out`; refuse others."""
+    check_name(out)
+    if isinstance(predictions, CountedPredictions):
+        raise EarthReasonError(f"{predictions.path} has counts already; give the predictions, or no --counts")
+    return predictions
 
 
 def count_part(
@@ -211,9 +224,7 @@ def count_part(
         PredictionsError: the predictions have faults; lists all of them.
         EarthReasonError: the predictions are those of another part, or `out` has another ending or is a folder.
     """
-    check_name(out)
-    if isinstance(predictions, CountedPredictions):
-        raise EarthReasonError(f"{predictions.path} has counts already; give the predictions")
+    predictions = _uncounted(predictions, out)
     stated = predictions.info.get("shard")
     if stated is not None and str(stated) != str(shard):
         raise EarthReasonError(f"{predictions.source} has part {stated}, not {shard}; give the same --shard")
@@ -258,8 +269,8 @@ def merge_counts(paths: Sequence[Path], out: Path) -> int:
                 raise EarthReasonError(f"{counted.path}: counted with another {name} than {first.path}; count it again")
         if counted.truths[0].total != first.truths[0].total:
             raise EarthReasonError(
-                f"{counted.path}: counted against {counted.truths[0].total} samples, but {first.path} against "
-                f"{first.truths[0].total}; count all parts against one split"
+                f"{counted.path}: counted against {count_of(counted.truths[0].total, 'sample')}, but {first.path} "
+                f"against {first.truths[0].total}; count all parts against one split"
             )
     files = list(
         {

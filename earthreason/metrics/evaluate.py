@@ -333,7 +333,7 @@ def _describe_unanswered(unanswered: list[Key], samples: int, protocol: Protocol
     asked = {"first": "its first question", "random": "one question, drawn by seed", "all": "every question"}
     remedy = "" if protocol.questions == "first" else " with `predict --questions all`"
     return (
-        f"{len(unanswered)} unanswered, of {count_of(samples, 'sample')} each asked {asked[protocol.questions]}: "
+        f"{len(unanswered):,} unanswered, of {count_of(samples, 'sample')} each asked {asked[protocol.questions]}: "
         f"{listed}{dots}; "
         f"predict them{remedy}, or score them as empty with --missing empty"
     )

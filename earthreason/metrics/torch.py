@@ -21,6 +21,7 @@ from earthreason.metrics.counts import RegionCounts
 from earthreason.metrics.protocols import DEFAULT_PROTOCOL, Protocol, get_protocol
 from earthreason.metrics.scores import compute_scores, get_metric, metrics_of, terms_of
 from earthreason.metrics.values import MaskLike, sample_id_of
+from earthreason.plurals import count_of
 
 _COLUMNS = [column.name for column in fields(RegionCounts) if column.name != "sample_id"]
 _BOUNDARY = get_metric("BIoU").name
@@ -102,8 +103,10 @@ class PixelReasoningMetric(Metric):
         ignored = [None] * len(ids) if ignores is None else _listed(ignores, "ignores")
         if not len(answers) == len(targets) == len(ids) == len(indices) == len(ignored):
             raise EarthReasonError(
-                f"a batch has one truth and one id per prediction; got {len(answers)} predictions, {len(targets)} "
-                f"truths, {len(ids)} ids, {len(indices)} question indices and {len(ignored)} ignored regions"
+                f"a batch has one truth and one id per prediction; got {count_of(len(answers), 'prediction')}, "
+                f"{count_of(len(targets), 'truth')}, {count_of(len(ids), 'id')}, "
+                f"{count_of(len(indices), 'question index', 'question indices')} and "
+                f"{count_of(len(ignored), 'ignored region')}"
             )
         judge = RegionAccumulator([self.protocol])
         for answer, target, sample_id, index, ignore in zip(answers, targets, ids, indices, ignored, strict=True):

@@ -12,6 +12,7 @@ from PIL import Image
 from earthreason.errors import EarthReasonError, RLEError
 from earthreason.masks.grids import Grid
 from earthreason.masks.rle import encode_mask
+from earthreason.plurals import count_of
 from earthreason.predictions.schema import MAX_FAILURE
 from earthreason.types import RLE, Answer, FalliblePredictor, Prediction, Predictor, Sample
 
@@ -51,7 +52,9 @@ def predict_samples(
     while batch := list(islice(pairs, batch_size)):
         answers = _ask(predictor, [s.image for s, _ in batch], [s.questions[i] for s, i in batch])
         if len(answers) != len(batch):
-            raise EarthReasonError(f"the predictor returned {len(answers)} masks for {len(batch)} questions")
+            raise EarthReasonError(
+                f"the predictor returned {count_of(len(answers), 'mask')} for {count_of(len(batch), 'question')}"
+            )
         for (sample, index), answer in zip(batch, answers, strict=True):
             mask, failure = answer.mask, answer.failure
             if mask is not None and mask.shape != grid.shape(sample.height, sample.width):

@@ -45,7 +45,9 @@ def print_audit(result: Audit, console: Console) -> None:
     counted = (count_of(result.files, what), count_of(result.errors, "error"), count_of(warnings, "warning"))
     console.print(", ".join(counted))
     if result.left_out:
-        console.print(f"loading leaves out {len(result.left_out)} of {count_of(sum(result.counts.values()), 'sample')}")
+        console.print(
+            f"loading leaves out {len(result.left_out):,} of {count_of(sum(result.counts.values()), 'sample')}"
+        )
 
 
 def write_audit(folder: Path, result: Audit) -> Path:

@@ -25,6 +25,7 @@ from earthreason.metrics.result import NotScored, Result
 from earthreason.metrics.scores import BOUNDARY_IOU, GIOU, HEADLINE, OVERLAP, get_metric
 from earthreason.metrics.statistics import MIN_IMAGES
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
+from earthreason.plurals import count_of
 from earthreason.predictions.reader import PredictionSource
 from earthreason.reports.charts import area_points, category_bars, histogram
 from earthreason.reports.listings import FOLDER, Listing, divide
@@ -257,9 +258,13 @@ def _protocol_row(result: Result | NotScored, first: Protocol) -> dict[str, Any]
     }
     if isinstance(result, Result):
         if result.missing:
-            row["rules"] += f"; {result.missing} of {result.questions} questions unanswered and scored as empty"
+            row["rules"] += (
+                f"; {result.missing} of {count_of(result.questions, 'question')} unanswered and scored as empty"
+            )
         if result.failed:
-            row["rules"] += f"; {result.failed} of {result.questions} answers unreadable and scored as wrong"
+            row["rules"] += (
+                f"; {result.failed} of {count_of(result.questions, 'answer')} unreadable and scored as wrong"
+            )
         row["scores"] = [format_score(result.scores.get(name)) for name in OVERLAP]
     return row
 

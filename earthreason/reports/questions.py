@@ -62,7 +62,7 @@ def _spread(shares: Shares, label: str, value: str | None = None) -> str:
         return "not stated"
     share = shares.largest if value is None else shares.counts.get(value, 0) / sum(shares.counts.values())
     even = "" if shares.evenness is None or value else f", evenness {shares.evenness:.3f} (1: all equally frequent)"
-    return f"{len(shares.counts)} values, {label} {_percent(share)}{even}"
+    return f"{count_of(len(shares.counts), 'value')}, {label} {_percent(share)}{even}"
 
 
 def _number(value: float | None, digits: int = 3) -> str:

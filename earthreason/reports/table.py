@@ -127,8 +127,8 @@ def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown
             )
         print_table(table, console)
         console.print(
-            f"B against A by IoU: {comparison.wins} wins, {comparison.ties} ties, {comparison.losses} losses of "
-            f"{count_of(first.questions, 'question')}"
+            f"B against A by IoU: {count_of(comparison.wins, 'win')}, {count_of(comparison.ties, 'tie')}, "
+            f"{count_of(comparison.losses, 'loss', 'losses')} of {count_of(first.questions, 'question')}"
         )
         moved = [row for row in comparison.moved_rows(shown) if abs(row["change"]) > TIE]
         if moved:

@@ -6,12 +6,15 @@ import os
 from collections.abc import Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
 _WIDEST = 100_000
 """Characters that no table reaches."""
+_NARROWEST = 12
+"""Characters to which a column that wraps may shrink, or to the longest word of its heading."""
 
 
 def new_table(*texts: str, numbers: Sequence[str] = (), title: str | None = None) -> Table:
@@ -33,23 +36,34 @@ def new_table(*texts: str, numbers: Sequence[str] = (), title: str | None = None
 def print_table(table: Table, console: Console) -> None:
     """Print a table; where output is piped, without lines, and so wide that no cell is cut or wrapped.
 
-    Who sets COLUMNS gets tables of that width in pipes too.
+    Who sets COLUMNS gets tables of that width in pipes too. A table that is wider though all its cells are wrapped is
+    printed wider: nothing is cut.
     """
-    if console.is_terminal:
-        console.print(table, markup=False)
-        return
-    if table.title:
-        console.print(table.title, soft_wrap=True, markup=False)
-        table.title = None
-    table.box, table.pad_edge = None, False
     before = console.width
-    if "COLUMNS" not in os.environ:
+    if not console.is_terminal:
+        if table.title:
+            console.print(table.title, soft_wrap=True, markup=False)
+            table.title = None
+        table.box, table.pad_edge = None, False
+    if console.is_terminal or "COLUMNS" in os.environ:
+        console.width = max(before, _least_width(table))
+    else:
         for column in table.columns:
             column.no_wrap = True
         console.width = max(
             Measurement.get(console, console.options.update(width=_WIDEST, markup=False), table).maximum, 1
         )
     try:
-        console.print(table, crop=False, markup=False)
+        console.print(table, crop=False, markup=False, soft_wrap=True)
     finally:
         console.width = before
+
+
+def _least_width(table: Table) -> int:
+    """Return a width at which rich cuts no cell, the space between columns included."""
+    widths = []
+    for column in table.columns:
+        cells = [str(cell) for cell in (column.header, *column.cells)]
+        whole = [line for cell in cells for line in cell.split("\n")] if column.no_wrap else str(column.header).split()
+        widths.append(max([*map(cell_len, whole), 0 if column.no_wrap else _NARROWEST]))
+    return sum(widths) + 3 * len(widths) + 1

@@ -39,7 +39,7 @@ def split_counts(n: int) -> dict[str, int]:
     counts = {split: round(n * OFFICIAL_COUNTS[split] / total) for split in ("val", "test")}
     counts = {"train": n - sum(counts.values()), **counts}
     if min(counts.values()) < 1:
-        raise EarthReasonError(f"{n} scenes are too few for train, val and test; use at least 5")
+        raise EarthReasonError(f"{n} is too few for train, val and test; use at least 5 scenes")
     return counts
 
 

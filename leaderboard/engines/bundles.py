@@ -19,6 +19,7 @@ from earthreason.errors import EarthReasonError
 from earthreason.metrics.protocols import NATIVE, get_protocol, protocol_of
 from earthreason.metrics.references import References, write_references
 from earthreason.metrics.scores import N_ACC, T_ACC
+from earthreason.plurals import count_of
 from earthreason.reports.rules import describe_rules
 
 from ..hidden import DECIMALS, count_cases, ignores_pixels
@@ -159,7 +160,7 @@ def pages_of(phases: list[Phase], title: str, upload: str) -> dict[str, str]:
     """Write the pages that participants read, as Markdown by name; `upload` says what to upload."""
     about, main = get_set(phases[0].config).about, get_protocol(phases[0].main_protocol)
     native = "" if main is NATIVE else " and at native size"
-    sizes = ", ".join(f"{phase.split} ({len(phase.references)} images)" for phase in phases)
+    sizes = ", ".join(f"{phase.split} ({count_of(len(phase.references), 'image')})" for phase in phases)
     return {
         "overview": f"# {title}\n\nEach question or expression says what to find in an overhead image. "
         f"Mark the pixels that answer it, or say that nothing in the image does. Phases: {sizes}.\n\n{upload} Masks "

@@ -12,6 +12,7 @@ import yaml
 
 from earthreason.files import private_path
 from earthreason.metrics.protocols import get_protocol
+from earthreason.plurals import count_of
 from earthreason.reports.rules import QUESTIONS
 
 from ..accepted import DESCRIPTION
@@ -129,7 +130,7 @@ def _task(index: int, phase: Phase) -> dict[str, Any]:
     return {
         "index": index,
         "name": phase.title,
-        "description": f"{len(phase.references)} images of the {phase.split} split",
+        "description": f"{count_of(len(phase.references), 'image')} of the {phase.split} split",
         "reference_data": f"reference_{phase.split}.zip",
         "scoring_program": "scoring_program.zip",
     }
@@ -140,7 +141,7 @@ def _phase(index: int, phase: Phase) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "index": index,
         "name": phase.title,
-        "description": f"Predictions for each of {len(phase.references)} images: {asked}.",
+        "description": f"Predictions for {count_of(len(phase.references), 'image')}: {asked}.",
         "start": phase.start.strftime("%Y-%m-%d %H:%M:%S"),
         "max_submissions_per_day": phase.a_day,
         "max_submissions": phase.in_all,

@@ -17,6 +17,7 @@ from earthreason.metrics.protocols import DEFAULT_PROTOCOL, get_protocol
 from earthreason.metrics.references import read_references
 from earthreason.metrics.scores import N_ACC, OVERLAP, T_ACC
 from earthreason.metrics.statistics import FEW_IMAGES
+from earthreason.plurals import count_of
 from earthreason.predictions.reader import open_predictions
 
 from ..accepted import ARCHIVES, DESCRIPTION, MASKS, TEXTS
@@ -163,7 +164,7 @@ def detailed_page(record: ResultRecord) -> str:
     return (
         "<!doctype html><meta charset=utf-8><title>Scores</title><style>body{font:15px system-ui}td{padding:.2em 1em}"
         f"</style><h1>{escape(record.split)}</h1><table><tr><th>score, %<th>value<th>95 % interval</tr>{rows}</table>"
-        f"<p>{record.questions} questions; earthreason {escape(record.earthreason)}</p>"
+        f"<p>{count_of(record.questions, 'question')}; earthreason {escape(record.earthreason)}</p>"
     )
 
 

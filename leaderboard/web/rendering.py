@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import earthreason
 from earthreason.metrics.statistics import FEW_IMAGES
+from earthreason.plurals import count_of
 
 from ..board import BoardQuery, digits, number_text
 from ..records import ALL, TRAINING_TITLES, UNSEEN, ScoreEstimate
@@ -147,7 +148,7 @@ def environment() -> Environment:
         "pretty_json": pretty_json,
     }
     made.globals |= {"training_titles": TRAINING_TITLES, "version": earthreason.__version__, "all_questions": ALL}
-    made.globals["few_images"] = FEW_IMAGES
+    made.globals |= {"few_images": FEW_IMAGES, "count_of": count_of}
     return made
 
 

@@ -8,8 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from baselines.registry import MODELS, ModelEntry, ModelRegistry, assembled_models, convertible_models, trainable_models
+from baselines.registry import (
+    MODELS,
+    ModelEntry,
+    ModelRegistry,
+    PredictorOptions,
+    assembled_models,
+    build_predictor,
+    convertible_models,
+    trainable_models,
+)
 from earthreason import load_dataset
+from earthreason.errors import EarthReasonError
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY = '''
@@ -148,3 +158,9 @@ def test_predicting_does_not_import_training(name):
 def test_listing_the_models_does_not_import_torch():
     code = "import sys\nfrom baselines.registry import MODELS\nlen(MODELS)\nprint('torch' in sys.modules)\n"
     assert run_python(code).strip() == "False"
+
+
+@pytest.mark.parametrize("name", ["empty", "everything", "centre", "constant", "saliency"])
+def test_a_checkpoint_is_refused_for_models_without_weights(name):
+    with pytest.raises(EarthReasonError, match=f"^--checkpoint tiny: {name} has no weights; leave it out$"):
+        build_predictor(name, PredictorOptions(checkpoint="tiny"))

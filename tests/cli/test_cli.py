@@ -130,7 +130,7 @@ def test_compare_prints_wins_and_p_values(preds, truth, tmp_path):
     write_predictions(other, [Prediction("a", None), Prediction("b", None)])
     result = command("compare", str(preds), str(other), "--ground-truth", str(truth), "--resamples", "200")
     assert result.returncode == 0, result.stderr
-    assert "0 wins, 1 ties, 1 losses" in result.stdout
+    assert "0 wins, 1 tie, 1 loss of 2 questions" in result.stdout
     assert "a question 0: 1.000" in result.stdout
 
 
@@ -157,8 +157,17 @@ def test_protocols_are_explained():
         ),
         (
             ["eval", "{preds}", "--ground-truth", "{truth}", "--csv", "{folder}"],
-            "{folder}: is a folder; give the name of a file",
+            "error: {folder} is a folder; give the name of a file",
         ),
+        (["eval", "{preds}", "--report", "{truth}"], "{truth} is a file; give the name of a folder"),
+        (["eval", "{preds}", "--json", "{folder}"], "error: {folder} is a folder; give the name of a file"),
+        (["eval", "{preds}", "--ground-truth", "{truth}", "--strict", "--max-left-out", "0.1"], "choose one of them"),
+        (["-q", "-v", "protocols"], "error: --verbose and --quiet exclude each other"),
+        (["download", "--to", "{truth}"], "{truth} is a file; give the name of a folder"),
+        (["stats", "{folder}", "--out", ""], "error: the argument after --out is empty: is a variable of the shell"),
+        (["verify", "sample", "--report="], "error: the argument after --report is empty: is a variable of the shell"),
+        (["merge", "", "--out", "{folder}/o.json"], "error: the argument is empty: is a variable of the shell"),
+        (["demo", "--out", "{truth}"], "{truth} is a file; give the name of a folder"),
         (["eval", "{truth}", "--data-dir", "/nowhere"], "truth.json: 1 error"),
         (["compare", "{preds}"], "at least two"),
         (["protocols", "lysa"], "did you mean 'lisa'"),

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import earthreason
 from annotation_tools.cli import app as annotation
 from baselines.cli import app as baselines
 from earthreason.cli.main import app, evaluate_app
+from earthreason.metrics.protocols import PROTOCOLS
 from earthreason.plurals import count_of
 from earthreason.predictions.folder import find_folder, without_folder
 from earthreason.reports.tables import new_table, print_table
@@ -167,7 +169,14 @@ def test_a_wrong_command_gets_a_suggestion():
 
 @pytest.mark.parametrize(
     ("number", "noun", "text"),
-    [(1, "row", "1 row"), (0, "row", "0 rows"), (2, "copy", "2 copies"), (1, "copy", "1 copy"), (3, "key", "3 keys")],
+    [
+        (1, "row", "1 row"),
+        (0, "row", "0 rows"),
+        (1234, "row", "1,234 rows"),
+        (2, "copy", "2 copies"),
+        (1, "copy", "1 copy"),
+        (3, "key", "3 keys"),
+    ],
 )
 def test_nouns_agree_with_their_numbers(number, noun, text):
     assert count_of(number, noun) == text
@@ -186,6 +195,25 @@ def test_a_piped_table_has_no_lines_and_cuts_nothing(tmp_path, monkeypatch):
         f"name{' ' * 146}     n",
         f"{'a' * 150}     1",
         f"[b]{' ' * 147}  1000",
+    ]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_no_width_cuts_a_cell(terminal, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1")
+    table = new_table("name of it", numbers=("empty targets",), title="all")
+    table.add_row("one two three four", "1,000")
+    console = Console(file=StringIO(), width=1, force_terminal=terminal, color_system=None)
+    print_table(table, console)
+    shown = {word for word in console.file.getvalue().split() if not word.startswith("─")}
+    assert shown == {"all", "name", "of", "it", "empty", "targets", "one", "two", "three", "four", "1,000"}
+
+
+def test_a_pipe_gets_every_sentence_on_one_line(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    lines = CliRunner().invoke(app, ["protocols"]).output.splitlines()
+    assert [f"  {rules.explanation}" for rules in PROTOCOLS.values()] == [
+        lines[number + 1] for number, line in enumerate(lines) if line and not line.startswith(" ")
     ]
 
 

@@ -39,7 +39,10 @@ def test_predict_shows_a_bar_at_a_terminal(scenes, tmp_path):
     assert has_bar(shown)
 
 
-@pytest.mark.parametrize(("before", "variables"), [((), {"NO_COLOR": "1"}), (("-q",), {}), ((), {"TQDM_DISABLE": "1"})])
+@pytest.mark.parametrize(
+    ("before", "variables"),
+    [((), {"NO_COLOR": "1"}), (("-q",), {}), (("-q",), {"TQDM_DISABLE": ""}), ((), {"TQDM_DISABLE": "1"})],
+)
 def test_no_bar_with_no_color_or_quiet(before, variables, scenes, tmp_path):
     code, _, shown = at_terminal(*before, "stats", str(scenes), "--out", str(tmp_path / "out"), **variables)
     assert code == 0

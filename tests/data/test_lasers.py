@@ -6,10 +6,11 @@ import logging
 
 import numpy as np
 import pytest
+from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from PIL import Image
 from typer.testing import CliRunner
 
-from earthreason import load_dataset
+from earthreason import evaluate, load_dataset
 from earthreason.cli.main import evaluate_app
 from earthreason.data.exports import export
 from earthreason.data.reader import open_source
@@ -118,9 +119,9 @@ def score(folder, tmp_path, answers, split, listed=True):
 @pytest.mark.parametrize(
     ("change", "reason", "said"),
     [
-        (lambda e: e.__setitem__("mask", []), "another number of masks", "1 [SEG], but there are 0"),
-        (lambda e: e.__setitem__("answer", "Nothing."), "another number of masks", "0 [SEG], but there are 1"),
-        (lambda e: e.__setitem__("answer", "[SEG] [SEG]"), "another number of masks", "2 [SEG], but there are 1"),
+        (lambda e: e.__setitem__("mask", []), "another number of masks", "1 [SEG] for 0 masks"),
+        (lambda e: e.__setitem__("answer", "Nothing."), "another number of masks", "0 [SEG] for 1 mask"),
+        (lambda e: e.__setitem__("answer", "[SEG] [SEG]"), "another number of masks", "2 [SEG] for 1 mask"),
         (lambda e: e.__setitem__("image_name", "../../train/images/P1.jpg"), "leads outside", "outside of"),
         (lambda e: e.__setitem__("image_name", "/etc/passwd"), "leads outside", "outside of"),
         (lambda e: e.__setitem__("image_name", "C:\\P7.jpg"), "leads outside", "outside of"),
@@ -260,3 +261,19 @@ def test_half_a_character_in_a_key_that_is_kept_does_not_stop_the_set(folder):
     rewrite(folder, lambda entries: entries[0].__setitem__("note", "\ud800"))
     rows = load_dataset("earthreason", "lasers", data_dir=folder, split="test")
     assert json.loads(rows[2]["extra"]) == {"note": "\ud800"}
+
+
+def test_scoring_in_a_program_of_ones_own_shows_no_bars_of_inner_steps(folder, tmp_path, capfd):
+    rows = load_dataset("earthreason", "lasers", data_dir=folder)["train"]
+    predictions = {"predictions": [{"sample_id": rows["sample_id"][0], "segmentation": None}]}
+    (tmp_path / "preds.json").write_text(json.dumps(predictions))
+    were_off = are_progress_bars_disabled()
+    enable_progress_bars()
+    capfd.readouterr()
+    try:
+        evaluate(tmp_path / "preds.json", rows, "lasers", resamples=0)
+        assert not are_progress_bars_disabled()
+    finally:
+        if were_off:
+            disable_progress_bars()
+    assert capfd.readouterr() == ("", "")

@@ -38,3 +38,11 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path):
     assert not is_journal(tmp_path / "preds.jsonl")
     with pytest.raises(DataFormatError, match=r"preds\.jsonl: no journal"):
         merge_journals([tmp_path / "preds.jsonl"], tmp_path / "out.jsonl")
+
+
+@pytest.mark.parametrize("content", [b'{"info": {}}\n{"sample_id": "a"}\n', b"\xff\xfeaudit", b"a,b\n1,2"])
+def test_nothing_is_added_to_a_file_that_is_no_journal(content, release, tmp_path):
+    (tmp_path / "mine.txt").write_bytes(content)
+    with pytest.raises(DataFormatError, match=r"mine\.txt: (no journal|not UTF-8)"):
+        audit(release, journal=tmp_path / "mine.txt")
+    assert (tmp_path / "mine.txt").read_bytes() == content

@@ -114,7 +114,7 @@ def test_sizes_beyond_sense_are_refused_before_memory_is_taken(tmp_path):
     rasterio.open(
         path, "w", sparse_ok=True, tiled=True, blockxsize=4096, blockysize=4096, bigtiff="yes", **facts
     ).close()
-    assert "states 1000000 x 200000 pixels in 1 bands; at most 100 gigapixels" in refusal(path)
+    assert "states 1000000 x 200000 pixels in 1 band; at most 100 gigapixels" in refusal(path)
     entries = [(256, 4, 1, 0), (257, 4, 1, 0), (258, 3, 1, 8), (262, 3, 1, 1), (273, 4, 1, 8), (279, 4, 1, 0)]
     directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
     (tmp_path / "zero.tif").write_bytes(b"II*\0\x08\0\0\0" + directory + bytes(4))

@@ -76,6 +76,13 @@ def test_merged_counts_give_every_figure_interval_and_group_of_the_whole(tmp_pat
     assert merged[0].per_sample.equals(whole[0].per_sample)
 
 
+def test_counts_of_no_answer_at_all_are_scored_as_empty_answers(tmp_path):
+    path, truth = make_set(tmp_path, 3, 0)
+    write_predictions(path, [], {"model": "m"})
+    whole = evaluate(path, truth, missing="empty", resamples=20)
+    assert described(evaluate(count_all(path, truth, 2), truth, missing="empty", resamples=20)) == described(whole)
+
+
 def test_boundary_iou_reads_the_masks_that_were_counted(tmp_path):
     path, truth = make_set(tmp_path, 6, 1)
     counts = count_all(path, truth, 2)

@@ -57,7 +57,7 @@ def test_an_empty_mask_is_no_target():
 def test_wrong_sizes_and_counts_are_refused():
     with pytest.raises(EarthReasonError, match="sample 's0'"):
         list(predict_samples(Stub(lambda images: [np.ones((8, 5), bool)] * len(images)), SAMPLES))
-    with pytest.raises(EarthReasonError, match="returned 1 masks for 3 questions"):
+    with pytest.raises(EarthReasonError, match="returned 1 mask for 3 questions"):
         list(predict_samples(Stub(lambda images: [None]), SAMPLES))
 
 

@@ -37,6 +37,13 @@ def test_an_option_that_no_server_or_file_takes_is_refused_before_anything_is_wr
     assert not (tmp_path / "run").exists()
 
 
+def test_a_budget_that_cannot_be_kept_is_refused_before_anything_is_written(tmp_path):
+    words = ("--out", tmp_path / "run", "--base-url", "http://127.0.0.1:9/v1", "--model", "gpt-9-zeta", "--max-usd", 1)
+    with pytest.raises(EarthReasonError, match="^--max-usd cannot be kept: no price is known for gpt-9-zeta"):
+        invoke("generate", "sample", *words)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(("model", "share"), [("gpt-4o", 0.5), ("mistral/mistral-small-latest", 1.0)])
 def test_a_dry_run_states_the_price_in_batches_of_the_model_in_use(tmp_path, model, share):
     told = invoke("generate", "sample", "--out", tmp_path / "run", "--dry-run", "--model", model).output

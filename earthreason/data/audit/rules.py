@@ -13,6 +13,7 @@ from earthreason.data.audit.looks import read_look
 from earthreason.data.layout import FOLDERS
 from earthreason.data.schema import SPLITS
 from earthreason.data.sources.base import ON_DISK
+from earthreason.plurals import count_of
 
 Severity = Literal["error", "warning"]
 _NAMED = 12
@@ -149,7 +150,7 @@ def masks_that_contradict_answers(table: Table) -> Iterator[Finding]:
         if not area and answers:
             yield _on_sample("contradiction", "error", name_of(qa), "the mask is empty but there are answers")
         if area and not answers:
-            message = f"the mask has {area} pixels but there is no answer"
+            message = f"the mask has {count_of(area, 'pixel')} but there is no answer"
             yield _on_sample("contradiction", "error", name_of(qa), message)
 
 

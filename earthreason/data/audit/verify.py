@@ -23,7 +23,7 @@ from earthreason.data.pairing import group_by_stem
 from earthreason.data.schema import SPLITS
 from earthreason.data.sources.release import PUBLISHED, PUBLISHED_EMPTY, Release
 from earthreason.errors import DataFormatError, EarthReasonError
-from earthreason.files import atomic_path, end_last_line, file_stamp
+from earthreason.files import atomic_path, end_last_line, file_stamp, read_text
 from earthreason.processes import process_pool, run_in_order
 from earthreason.shards import Shard
 
@@ -217,7 +217,10 @@ def _read_journal(path: Path | None) -> dict[str, Facts]:
     if path is None or not path.is_file():
         return {}
     known = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    lines = read_text(path).split("\n")
+    if len(lines) > 1 and not is_journal(path):  # what was interrupted has one partial line at most
+        raise DataFormatError(f"{path}: no journal of `earthreason verify`; give another name for it")
+    for line in lines:
         try:
             entry = json.loads(line)
             known[entry["key"]] = Facts(**entry["facts"])

@@ -33,6 +33,7 @@ from earthreason.data.sources.places import pictures_in
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.files import visible_files
 from earthreason.masks.png import encode_mask_png
+from earthreason.plurals import count_of
 
 QUESTION = "Describe this image, and mark every object that the description names."
 """Question of a caption whose dialogue `GeoPixelD.json` does not have; it has those of the training split only."""
@@ -80,7 +81,8 @@ class GeoPixelD(SampleSource):
             needed = caption.count(_SEGMENT)
             if len(groups) != needed or not needed:
                 raise DataFormatError(
-                    f"{path}: the caption has {needed} {_SEGMENT}, but there are {len(groups)} groups of polygons",
+                    f"{path}: the caption has {needed} {_SEGMENT} for "
+                    f"{count_of(len(groups), 'group of polygons', 'groups of polygons')}",
                     f"another number of masks than of {_SEGMENT}",
                 )
             size = size_of(image)

@@ -10,6 +10,7 @@ from pathlib import Path
 from earthreason.data.pictures import SoftLabels
 from earthreason.data.schema import Record
 from earthreason.data.sources.base import SampleSource, SourceFormat, named, record_of_question, register, split_of_name
+from earthreason.files import text_lines
 
 
 class JSONLines(SampleSource):
@@ -20,16 +21,14 @@ class JSONLines(SampleSource):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path, self._split = path, split_of_name(path, alone=True)
-        with path.open(encoding="utf-8-sig") as file:
-            self.counts = {self._split: sum(1 for line in file if line.strip())}
+        self.counts = {self._split: sum(1 for line in text_lines(path) if line.strip())}
 
     def samples(self, split: str) -> Iterator[tuple[str, Callable[[], Record]]]:
         """List the lines of the file."""
         notes = SoftLabels()
-        with self._path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield f"line {number}", partial(self._record, number, line, notes)
+        for number, line in enumerate(text_lines(self._path), start=1):
+            if line.strip():
+                yield f"line {number}", partial(self._record, number, line, notes)
 
     def _record(self, number: int, line: str, notes: SoftLabels) -> Record:
         with named(Path(f"{self._path} line {number}"), "a question with its pictures"):

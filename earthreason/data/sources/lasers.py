@@ -32,6 +32,7 @@ from earthreason.data.sources.places import NamedFiles, pictures_in
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.files import visible_files
 from earthreason.masks.png import encode_mask_png
+from earthreason.plurals import count_of
 
 _HUB = "https://huggingface.co/datasets/earth-insights/LaSeRS"
 _KEYS = ("id", "image_name", "description", "answer", "mask")
@@ -130,7 +131,7 @@ def _record(entry: Any, sample_id: str, pictures: NamedFiles, path: Path, number
         masks = [_mask(mask, image, place) for mask in _listed(entry["mask"])]
         needed = answer.count(_SEGMENT)
         if len(masks) < needed or (masks and not needed):
-            message = f"{place}: the answer has {needed} {_SEGMENT}, but there are {len(masks)} masks"
+            message = f"{place}: the answer has {needed} {_SEGMENT} for {count_of(len(masks), 'mask')}"
             raise DataFormatError(message, f"another number of masks than of {_SEGMENT}")
         surplus = len(masks) - needed
         masks = masks[:needed] or [np.zeros(size_of(image), bool)]

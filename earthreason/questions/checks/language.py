@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from earthreason.plurals import count_of
 from earthreason.questions.checks.base import Check, CheckFinding, QuestionSet
 from earthreason.questions.language import is_foreign, languages_of, lemmas_of_word, parse
 
@@ -34,7 +35,7 @@ def _objection_to_english(text: str) -> str | None:
     words = [token for token in words if len(token) >= _SHORTEST]
     known = sum(bool(lemmas_of_word(token.lower_) or lemmas_of_word(token.lemma_.lower())) for token in words)
     if len(words) >= _FEWEST_WORDS and known < _LEAST_KNOWN * len(words):
-        return f"not in English: {len(words) - known} of {len(words)} words are in no dictionary"
+        return f"not in English: {len(words) - known} of {count_of(len(words), 'word')} in no dictionary"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from earthreason.plurals import count_of
 from earthreason.questions.checks.base import LONGEST_READ, Check, each_text, words_of
 
 SHORTEST, LONGEST = 5, 45
@@ -14,7 +15,7 @@ def _objection(question: str) -> str | None:
         return f"{len(question):,} characters; too long to be checked"
     count = len(question.split())
     if count < SHORTEST:
-        return f"{count} words; at least {SHORTEST} are needed"
+        return f"{count_of(count, 'word')}; at least {SHORTEST} are needed"
     if count > LONGEST:
         return f"{count} words; more than {LONGEST} are hard to follow"
     words = words_of(question)

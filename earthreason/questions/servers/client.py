@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
 from earthreason.questions.servers.adaptation import adapt, enlarge, refused_extra, refused_parameter
 from earthreason.questions.servers.address import OPENAI, server_address
 from earthreason.questions.servers.faults import Fault, classify, describe_body
@@ -298,7 +299,7 @@ class ModelClient:
 
     def _exhausted(self, reason: str) -> str:
         address, attempts = self.openai.base_url, self.config.attempts
-        return f"{address} failed {attempts} times, last with {reason}; run again to continue"
+        return f"{address} failed {count_of(attempts, 'time')}, last with {reason}; run again to continue"
 
     def _warn(self, reason: str) -> None:
         """Log the first failure as a warning, so that waiting is not silent; log the rest for -v only."""

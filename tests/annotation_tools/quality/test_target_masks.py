@@ -58,7 +58,7 @@ def test_targets_of_two_people_are_matched_and_each_is_their_intersection():
 
 def test_a_target_that_only_one_of_two_marked_waits_and_the_reason_counts_it():
     entry = settle(apart("anna", LEFT, RIGHT, BELOW), apart("ben", LEFT))
-    assert (entry.settled, entry.reason) == (False, "2 of 3 targets differ: 2 marked by half of the people")
+    assert (entry.settled, entry.reason) == (False, "2 of 3 targets disputed: 2 marked by half of the people")
 
 
 def test_matched_targets_that_overlap_too_little_wait_though_their_union_agrees():
@@ -68,7 +68,7 @@ def test_matched_targets_that_overlap_too_little_wait_though_their_union_agrees(
     assert entry.iou == 1
     assert not entry.settled
     # LEFT and lower overlap by 60 of 100 pixels.
-    assert entry.reason == "2 of 2 targets differ: 1 marked by half of the people, 1 with an IoU below 0.7"
+    assert entry.reason == "2 of 2 targets disputed: 1 marked by half of the people, 1 with an IoU below 0.7"
 
 
 def test_three_people_keep_what_two_marked_and_leave_out_what_one_did():
@@ -81,7 +81,7 @@ def test_three_people_keep_what_two_marked_and_leave_out_what_one_did():
 @pytest.mark.parametrize("min_iou", [0, 0.7])
 def test_targets_that_each_only_one_of_three_marked_never_become_no_target(min_iou):
     entry = settle(apart("anna", LEFT), apart("ben", RIGHT), apart("cleo", BELOW), min_iou=min_iou)
-    assert (entry.settled, entry.reason) == (False, "none of 3 targets is marked by most of the people")
+    assert (entry.settled, entry.reason) == (False, "of 3 targets none is marked by most of the people")
 
 
 def test_a_whole_mask_is_one_target_beside_separate_ones():

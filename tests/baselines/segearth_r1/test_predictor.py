@@ -210,7 +210,9 @@ def test_bfloat16_stays_close_to_float32(checkpoint, predictor):
         (lambda f: (f / "config.json").unlink(), "no config.json"),
         (lambda f: (f / "config.json").write_text('{"model_type": "llava_phi"}'), "baselines convert"),
         (lambda f: (f / "config.json").write_text('{"model_type": "bert"}'), "contains a bert model"),
-        (lambda f: (f / "config.json").write_text("{"), "not JSON"),
+        (lambda f: (f / "config.json").write_text("{"), "not the configuration of a model"),
+        (lambda f: (f / "config.json").write_text("[1]"), "not the configuration of a model"),
+        (lambda f: (f / "config.json").write_bytes(b"\xff\xfe"), "not the configuration of a model"),
         (
             lambda f: (
                 (f / "final").mkdir(),

@@ -90,8 +90,8 @@ def test_replayed_steps_are_one_pass_without_a_scaler():
 def test_a_file_that_is_no_configuration_is_named(tmp_path):
     with pytest.raises(DataNotFoundError, match="no configuration"):
         load_config(tmp_path / "none.yaml")
-    for text, words in (("a: [", "not YAML"), ("- 1", "keys and values")):
-        (tmp_path / "a.yaml").write_text(text)
+    for text, words in ((b"a: [", "not YAML"), (b"- 1", "keys and values"), (b"\xff\xfea", "not UTF-8 text")):
+        (tmp_path / "a.yaml").write_bytes(text)
         with pytest.raises(EarthReasonError, match=words):
             load_config(tmp_path / "a.yaml")
 

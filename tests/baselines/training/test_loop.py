@@ -311,7 +311,7 @@ def test_a_tracker_that_is_not_installed_is_named_before_anything_is_done(tmp_pa
 
 
 def test_too_few_samples_are_an_error(tmp_path):
-    with pytest.raises(EarthReasonError, match="do not fill a batch"):
+    with pytest.raises(EarthReasonError, match="a batch of .* is not filled by"):
         train(config_of(optim={"global_batch": 16}), tmp_path / "run")
 
 
