@@ -12,6 +12,7 @@ from rich.console import Console
 
 from earthreason.data.stats import PAPER_ANSWER_WORDS, PAPER_QUESTION_WORDS, Statistics, summary
 from earthreason.files import atomic_path, write_json
+from earthreason.reports.lettering import draw_bars
 from earthreason.reports.page import write_page
 from earthreason.reports.svg import embed_svg, save_figure
 from earthreason.reports.tables import new_table, print_table
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _COLOUR, _ACCENT = "#009e73", "#e6550d"
 _MOST_CATEGORIES, _MOST_PAIRS = 30, 15
+_SMALL = 8
+"""Size of the names of bars in points."""
 _BAR, _MARGIN = 0.2, 0.9
 """Inches: height of a horizontal bar, and of what is not bars."""
 _COLUMNS = ("mean", "median", "min", "max")
@@ -198,19 +201,11 @@ def _empties(axis: Axes, statistics: Statistics) -> None:
 
 def _bigrams(axis: Axes, statistics: Statistics) -> None:
     top = statistics.bigrams.most_common(_MOST_PAIRS)
-    _bars(axis, {" ".join(pair): count for pair, count in top}, "occurrences in all questions")
+    draw_bars(axis, {" ".join(pair): count for pair, count in top}, "occurrences in all questions", _COLOUR, _SMALL)
 
 
 def _categories(axis: Axes, statistics: Statistics) -> None:
-    _bars(axis, dict(statistics.categories.most_common(_MOST_CATEGORIES)), "samples")
-
-
-def _bars(axis: Axes, counts: dict[str, int], label: str) -> None:
-    axis.barh(list(counts), list(counts.values()), height=0.7, color=_COLOUR)
-    axis.invert_yaxis()
-    axis.margins(y=0.02)
-    axis.tick_params(axis="y", length=0, labelsize=8)
-    axis.set_xlabel(label)
+    draw_bars(axis, dict(statistics.categories.most_common(_MOST_CATEGORIES)), "samples", _COLOUR, _SMALL)
 
 
 def _redundancy(axis: Axes, statistics: Statistics) -> None:
