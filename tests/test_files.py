@@ -60,3 +60,9 @@ def test_a_pipe_or_device_is_not_replaced(tmp_path):
         write_json(pipe, {})
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_folder_that_takes_nothing_is_refused_by_the_name_that_was_given():
+    with pytest.raises(OSError, match="No such file") as refused, atomic_path(Path("/proc/out.json")):
+        pass
+    assert refused.value.filename == "/proc/out.json"

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BOX = "□"
 """What is drawn for a letter that no font has."""
+_LONGEST = 170
+"""Width of the name of a bar in points, at most, so that there is room for the bars."""
 _INVISIBLE = ("Cf", "Mn", "Me")
 """Categories of characters that change their neighbours, and are left out where no font has them."""
 _PREFERRED = ("Noto Sans", "Noto")
@@ -96,6 +98,11 @@ class Lettering:
             lines.append(line)
         return [line.replace("$", r"\$") for line in lines]
 
+    def shorten(self, text: str, width: float, size: float) -> str:
+        """Return a text in one line as `write` does; what is beyond `width` points becomes …."""
+        line, *more = self.wrap(" ".join(text.split()), width, size)
+        return f"{line}…" if more else line
+
     def _draw(self, letter: str) -> str:
         if letter not in self.missing:
             return letter
@@ -103,7 +110,7 @@ class Lettering:
 
 
 def draw_bars(axis: Axes, values: Mapping[str, float], label: str, colour: str, size: float | None = None) -> None:
-    """Draw a horizontal bar for every name, from the top down.
+    """Draw a horizontal bar for every name, which is shortened if it is long, from the top down.
 
     Args:
         axis: axes to draw on.
@@ -115,7 +122,8 @@ def draw_bars(axis: Axes, values: Mapping[str, float], label: str, colour: str, 
     lettering = Lettering.of(values)
     places = range(len(values))
     axis.barh(places, list(values.values()), height=0.7, color=colour)
-    axis.set_yticks(places, [lettering.write(name) for name in values], family=lettering.families, size=size)
+    names = [lettering.shorten(name, _LONGEST, size or 10) for name in values]
+    axis.set_yticks(places, names, family=lettering.families, size=size)
     axis.invert_yaxis()
     axis.margins(y=0.02)
     axis.tick_params(axis="y", length=0)

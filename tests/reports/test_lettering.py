@@ -142,6 +142,15 @@ def test_bars_and_grids_take_any_text():
     assert grid.axes[0]._left_title.get_text() == r"\$\frac{1\$□"
 
 
+def test_names_of_any_length_leave_room_for_the_bars():
+    figure = Figure(figsize=(6, 3.4), layout="constrained")
+    axis = figure.subplots()
+    draw_bars(axis, {"W" * 500: 2, "船" * 200: 1, "a name of many short words " * 9: 1}, "samples", "red")
+    figure.draw_without_rendering()
+    assert axis.get_window_extent().width > 0.4 * figure.bbox.width
+    assert all(label.get_text().endswith("…") for label in axis.get_yticklabels())
+
+
 def test_text_is_wrapped_at_the_width_in_points_and_loses_nothing():
     lettering = Lettering.of([LONG])
     lines = lettering.wrap(LONG, 150, 8)
