@@ -25,7 +25,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Raises:
         FileExistsError: `target` is a folder that is not empty and a folder was written.
         IsADirectoryError: `target` is a folder and a file was written.
-        OSError: `target` is a device or a pipe, such as /dev/null, which a file would replace.
+        OSError: `target` is a device or a pipe, such as /dev/null, which a file would replace; or nothing can be
+            written beside it. The error names `target`.
     """
     given, target = str(target), Path(target)
     if target.exists() and not (target.is_file() or target.is_dir()):
@@ -35,8 +36,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, given) from None  # which names the target, not the temporary path
+    except OSError as error:  # nobody asked for the temporary name
+        raise OSError(error.errno, error.strerror, given) from None
     temporary = scratch / target.name
     try:
         yield temporary

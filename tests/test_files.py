@@ -63,14 +63,15 @@ def test_a_pipe_or_device_is_not_replaced(tmp_path):
     assert list(tmp_path.iterdir()) == [pipe]
 
 
-def test_a_refusal_names_the_file_and_not_the_one_beside_it():
-    with pytest.raises(OSError, match=r"'/proc/nothing\.json'$"):
-        write_text(Path("/proc/nothing.json"), "")
-
-
 def test_lines_are_those_of_the_text_without_its_mark_and_other_encodings_are_refused(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfa\xe2\x80\xa8b\nc")
     assert list(text_lines(tmp_path / "a.txt")) == ["a\u2028b\n", "c"]
     (tmp_path / "a.txt").write_bytes(b"a\n\xe9\n")
     with pytest.raises(DataFormatError, match=r"a\.txt: not UTF-8 text"):
         list(text_lines(tmp_path / "a.txt"))
+
+
+def test_a_folder_that_takes_nothing_is_refused_by_the_name_that_was_given():
+    with pytest.raises(OSError, match="No such file") as refused, atomic_path(Path("/proc/out.json")):
+        pass
+    assert refused.value.filename == "/proc/out.json"

@@ -24,7 +24,9 @@ _BOXES = {"box", "boxes", "bbox", "bboxes", "box_2d", "bbox_2d", "boxes_2d", "bb
 _POINTS = {"point", "points", "point_2d", "points_2d"}
 _REGIONS = {"targets", "objects", "detections", "regions", "results", "result", "answers", "answer"}
 _TAGGED = re.compile(r"(?s)<box>(.*?)</box>|<\|box_start\|>(.*?)<\|box_end\|>")
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_FULL_WIDTH = {0xFEE0 + code: code for code in range(ord("!"), ord("~") + 1)}
+"""Letters, digits and brackets as Chinese and Japanese texts write them, and their ASCII forms."""
 _OPENING = re.compile(r"[\[{]")
 _DEPTH = {"[": 1, "{": 1, "]": -1, "}": -1}
 _DEEPEST = 50
@@ -79,7 +81,7 @@ def read_answer(text: str, y_first: bool = False) -> Grounding:
     Raises:
         ValueError: the text has no region and does not say that there is none, or a region is malformed.
     """
-    bare = unwrap(text)
+    bare = unwrap(text).translate(_FULL_WIDTH)
     if "<think>" in bare:
         raise ValueError("it ends within its thoughts")
     if tagged := _TAGGED.findall(bare):

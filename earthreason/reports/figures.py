@@ -12,6 +12,7 @@ from rich.console import Console
 
 from earthreason.data.stats import PAPER_ANSWER_WORDS, PAPER_QUESTION_WORDS, Statistics, summary
 from earthreason.files import atomic_path, write_json
+from earthreason.reports.lettering import draw_bars
 from earthreason.reports.page import write_page
 from earthreason.reports.svg import embed_svg, save_figure
 from earthreason.reports.tables import new_table, print_table
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 _COLOUR, _ACCENT = "#009e73", "#e6550d"
 _MOST_CATEGORIES, _MOST_PAIRS = 30, 15
+_SMALL = 8
+"""Size of the names of bars in points."""
+_MOST_BINS = 60
+"""Bars of a histogram of whole numbers, at most."""
+_DECADE = 10
 _BAR, _MARGIN = 0.2, 0.9
 """Inches: height of a horizontal bar, and of what is not bars."""
 _COLUMNS = ("mean", "median", "min", "max")
@@ -103,7 +109,9 @@ def draw_figures(statistics: Statistics, folder: Path, title: str = "Statistics"
             if figure.applies(statistics):
                 file = temporary / f"{name}.svg"
                 _save(file, figure, statistics)
-                figures.append({"title": figure.title, "about": figure.about, "src": embed_svg(file.read_text())})
+                figures.append(
+                    {"title": figure.title, "about": figure.about, "src": embed_svg(file.read_text("utf-8"))}
+                )
         write_json(temporary / "statistics.json", statistics.to_dict())
         write_page(
             temporary / "index.html",
@@ -151,10 +159,19 @@ def _save(path: Path, figure: _Figure, statistics: Statistics) -> None:
 
 
 def _target_area(axis: Axes, statistics: Statistics) -> None:
-    shares = np.array(statistics.target_shares or [1.0]) * 100
-    axis.hist(shares, bins=np.geomspace(max(1e-3, shares.min()), 100, 30).tolist(), color=_COLOUR)
-    axis.set(xscale="log", xlabel="area of the target, % of the image", ylabel="samples")
+    shares = np.array(statistics.target_shares) * 100
+    _log_histogram(axis, shares, max(1e-3, min(1.0, shares.min())), 100)
+    axis.set(xlabel="area of the target, % of the image", ylabel="samples")
+
+
+def _log_histogram(axis: Axes, values: Sequence[float] | np.ndarray, low: float, high: float) -> None:
+    """Draw the counts of values on a logarithmic scale; decades have numbers, and all ticks within one decade."""
+    from matplotlib.ticker import NullFormatter
+
+    axis.hist(values, bins=np.geomspace(low, high, 30).tolist(), color=_COLOUR)
+    axis.set_xscale("log")
     axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("{x:g}" if high < _DECADE * low else NullFormatter())
 
 
 def _sides(axis: Axes, statistics: Statistics) -> None:
@@ -166,9 +183,8 @@ def _sides(axis: Axes, statistics: Statistics) -> None:
 
 def _resolutions(axis: Axes, statistics: Statistics) -> None:
     low, high = min(statistics.resolutions), max(statistics.resolutions)
-    axis.hist(statistics.resolutions, bins=np.geomspace(low, max(high, low * 1.01), 30).tolist(), color=_COLOUR)
-    axis.set(xscale="log", xlabel="GSD, metres per pixel", ylabel="samples")
-    axis.xaxis.set_major_formatter("{x:g}")
+    _log_histogram(axis, statistics.resolutions, *((low / 2, high * 2) if low == high else (low, high)))
+    axis.set(xlabel="GSD, metres per pixel", ylabel="samples")
 
 
 def _lengths(axis: Axes, statistics: Statistics) -> None:
@@ -179,10 +195,11 @@ def _lengths(axis: Axes, statistics: Statistics) -> None:
     for name, (values, paper, colour) in words.items():
         if values:
             label = f"{name}, mean {np.mean(values):.1f}"
-            axis.hist(values, bins=range(0, max(values) + 2), color=colour, alpha=0.6, label=label)
+            step = 1 + max(values) // _MOST_BINS
+            axis.hist(values, bins=range(0, max(values) + step + 1, step), color=colour, alpha=0.6, label=label)
         if statistics.is_official:
             axis.axvline(paper, color=colour, linestyle="--", linewidth=1, label=f"paper's mean {paper:g}")
-    axis.legend(frameon=False, fontsize=8)
+    _legend(axis)
     axis.set(xlabel="words", ylabel="texts")
 
 
@@ -192,25 +209,23 @@ def _empties(axis: Axes, statistics: Statistics) -> None:
     empty = [statistics.empty[split] for split in splits]
     axis.bar(splits, present, color=_COLOUR, label="target present")
     axis.bar(splits, empty, bottom=present, color=_ACCENT, label="no target")
-    axis.legend(frameon=False, fontsize=8)
+    _legend(axis)
     axis.set_ylabel("samples")
+
+
+def _legend(axis: Axes) -> None:
+    """Add a legend of one or two lines above what is drawn."""
+    axis.set_ylim(top=1.3 * axis.get_ylim()[1])
+    axis.legend(frameon=False, fontsize=_SMALL, ncols=2, loc="upper right")
 
 
 def _bigrams(axis: Axes, statistics: Statistics) -> None:
     top = statistics.bigrams.most_common(_MOST_PAIRS)
-    _bars(axis, {" ".join(pair): count for pair, count in top}, "occurrences in all questions")
+    draw_bars(axis, {" ".join(pair): count for pair, count in top}, "occurrences in all questions", _COLOUR, _SMALL)
 
 
 def _categories(axis: Axes, statistics: Statistics) -> None:
-    _bars(axis, dict(statistics.categories.most_common(_MOST_CATEGORIES)), "samples")
-
-
-def _bars(axis: Axes, counts: dict[str, int], label: str) -> None:
-    axis.barh(list(counts), list(counts.values()), height=0.7, color=_COLOUR)
-    axis.invert_yaxis()
-    axis.margins(y=0.02)
-    axis.tick_params(axis="y", length=0, labelsize=8)
-    axis.set_xlabel(label)
+    draw_bars(axis, dict(statistics.categories.most_common(_MOST_CATEGORIES)), "samples", _COLOUR, _SMALL)
 
 
 def _redundancy(axis: Axes, statistics: Statistics) -> None:
@@ -220,7 +235,10 @@ def _redundancy(axis: Axes, statistics: Statistics) -> None:
 
 _FIGURES = {
     "target_area": _Figure(
-        "Area of the target", "Samples with a target; the scale of the areas is logarithmic.", _target_area
+        "Area of the target",
+        "Samples with a target; the scale of the areas is logarithmic.",
+        _target_area,
+        applies=lambda statistics: bool(statistics.target_shares),
     ),
     "image_size": _Figure("Size of the images", "Length of the longer side.", _sides),
     "gsd": _Figure(
@@ -229,9 +247,7 @@ _FIGURES = {
         _resolutions,
         applies=lambda statistics: bool(statistics.resolutions),
     ),
-    "text_length": _Figure(
-        "Length of questions and answers", "Dashed: mean lengths that the EarthReason paper states.", _lengths
-    ),
+    "text_length": _Figure("Length of questions and answers", "Number of words of every text.", _lengths),
     "empty_targets": _Figure(
         "Samples by split", "Orange: samples whose questions nothing in the image answers.", _empties
     ),

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from earthreason.overlay import PREDICTION_COLOUR, TRUTH_COLOUR, draw_overlay
+from earthreason.reports.lettering import Lettering
 from earthreason.reports.svg import save_figure
 from earthreason.types import Sample
 
@@ -48,7 +49,11 @@ def draw_grid(rows: Sequence[tuple[Sample, Sequence[Answer]]]) -> Figure:
     from matplotlib.figure import Figure
 
     columns = 2 + len(rows[0][1])
-    cells = [_cells_of(sample, answers) for sample, answers in rows]
+    drawn = [_cells_of(sample, answers) for sample, answers in rows]
+    lettering = Lettering.of(text for line in drawn for text, _ in line)
+    cells = [
+        [("\n".join(lettering.wrap(text, 72 * _PICTURE, _SIZE)), picture) for text, picture in line] for line in drawn
+    ]
     heights = [
         _LINE * max(text.count("\n") + 1 for text, _ in line)
         + _PICTURE * min(1.0, line[0][1].height / line[0][1].width)
@@ -57,10 +62,10 @@ def draw_grid(rows: Sequence[tuple[Sample, Sequence[Answer]]]) -> Figure:
     ]
     figure = Figure(figsize=(_COLUMN * columns, sum(heights)), layout="constrained")
     axes = figure.subplots(len(rows), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
-    for line, drawn in zip(axes, cells, strict=True):
-        for axis, (text, picture) in zip(line, drawn, strict=True):
+    for line, shown in zip(axes, cells, strict=True):
+        for axis, (text, picture) in zip(line, shown, strict=True):
             axis.imshow(picture)
-            axis.set_title(text, fontsize=_SIZE, loc="left")
+            axis.set_title(text, fontsize=_SIZE, loc="left", family=lettering.families)
             axis.set_anchor("W")
             axis.set_axis_off()
     return figure
@@ -79,34 +84,4 @@ def _cells_of(sample: Sample, answers: Sequence[Answer]) -> list[tuple[str, Imag
         said = "" if answer.mask is not None else ": no target"
         drawn = draw_overlay(sample.image, answer.mask, PREDICTION_COLOUR, side=_SIDE)
         cells.append((f"{answer.model}{said}\nIoU {answer.iou:.2f}", drawn))
-    return [("\n".join(wrap_text(text, 72 * _PICTURE, _SIZE)), picture) for text, picture in cells]
-
-
-def wrap_text(text: str, width: float, size: float) -> list[str]:
-    """Break text into lines that are no wider than `width` points in Matplotlib's font of `size` points.
-
-    Line breaks in the text are kept, and a word that is wider than a line is broken.
-    """
-    from matplotlib.textpath import TextPath
-
-    def fits(line: str) -> bool:
-        return not line.strip() or TextPath((0, 0), line.replace("$", r"\$"), size=size).get_extents().width <= width
-
-    lines = []
-    for paragraph in text.split("\n"):
-        line = ""
-        for word in paragraph.split():
-            longer = f"{line} {word}".strip()
-            if fits(longer):
-                line = longer
-                continue
-            if line:
-                lines.append(line)
-            line = ""
-            for letter in word:
-                if line and not fits(line + letter):
-                    lines.append(line)
-                    line = ""
-                line += letter
-        lines.append(line)
-    return lines
+    return cells

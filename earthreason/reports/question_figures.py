@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from earthreason.questions.measures import SetMeasures, Shares
+from earthreason.reports.lettering import draw_bars
 from earthreason.reports.svg import embed_figure
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def draw_measures(measures: SetMeasures) -> list[tuple[str, str]]:
     if measures.openings:
         caption = "Most frequent first three words, and their shares of the questions"
         openings = {text: 100 * share for text, share in measures.openings}
-        figures.append((caption, _draw(len(openings), lambda axis: _bars(axis, openings, "% of the questions"))))
+        figures.append(
+            (caption, _draw(len(openings), lambda axis: draw_bars(axis, openings, "% of the questions", _COLOUR)))
+        )
     if any(measures.nearest_counts):
         caption = "Similarity of each question to the one about another image that is most like it"
         figures.append((caption, _draw(8, lambda axis: _nearest(axis, measures.nearest_counts))))
@@ -53,17 +56,9 @@ def _draw(bars: int, draw: Callable[[Axes], None]) -> str:
     return embed_figure(figure)
 
 
-def _bars(axis: Axes, values: dict[str, float], label: str) -> None:
-    axis.barh(list(values), list(values.values()), height=0.7, color=_COLOUR)
-    axis.invert_yaxis()
-    axis.margins(y=0.02)
-    axis.tick_params(axis="y", length=0)
-    axis.set_xlabel(label)
-
-
 def _counted(shares: Shares) -> Callable[[Axes], None]:
     shown = dict(list(shares.counts.items())[:_MOST_BARS])
-    return lambda axis: _bars(axis, {name: float(count) for name, count in shown.items()}, "images")
+    return lambda axis: draw_bars(axis, shown, "images", _COLOUR)
 
 
 def _nearest(axis: Axes, counts: list[int]) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -15,6 +14,7 @@ from earthreason.data.pictures import mask_of
 from earthreason.data.schema import Record
 from earthreason.errors import EarthReasonError
 from earthreason.overlay import TRUTH_COLOUR, draw_overlay, outline_mask, shrink_mask
+from earthreason.reports.lettering import BOX, Lettering
 from earthreason.reports.svg import save_figure
 from earthreason.types import Sample
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "pdf", "svg")
-
-
+_HEADING, _SMALL = 10, 8
+"""Sizes of letters in points."""
+_MOST_LINES = 200
+"""Lines of text below a row of pictures, at most."""
 _INCH = 3.6
 """Width of a panel."""
 _TALLEST = 3.0
@@ -76,22 +78,40 @@ def compose(parts: Sequence[Part]) -> Figure:
     from matplotlib.figure import Figure
 
     columns = max(len(part.panels) for part in parts)
-    texts = ["\n".join(_wrap(part.texts, 43 * columns)) for part in parts]
+    lettering = Lettering.of(text for part in parts for text in (part.heading, *part.texts, *dict(part.panels)))
+    room = 72 * 0.92 * _INCH  # on a grid of pixels, small letters are some per cent wider than in points
+    headings = ["\n".join(lettering.wrap(part.heading, columns * room, _HEADING)) for part in parts]
+    texts = ["\n".join(_lines_of(part.texts, lettering, columns * room)) for part in parts]
+    captions = [["\n".join(lettering.wrap(caption, room, _SMALL + 1)) for caption, _ in part.panels] for part in parts]
     # Without a limit, a picture 1 px wide and 500 px high is a figure of 46 m, of gigabytes.
     shapes = [min(_TALLEST, max(picture.height / picture.width for _, picture in part.panels)) for part in parts]
-    heights = [0.65 + _INCH * shape + 0.16 * (text.count("\n") + 1) for shape, text in zip(shapes, texts, strict=True)]
+    heights = [
+        0.65
+        + _INCH * shape
+        + 0.2 * (heading.count("\n") + max(caption.count("\n") for caption in above))
+        + 0.145 * (text.count("\n") + 1)
+        for shape, heading, above, text in zip(shapes, headings, captions, texts, strict=True)
+    ]
     figure = Figure(figsize=(_INCH * columns, sum(heights)), layout="constrained")
     grid = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)
-    for place, part, text in zip(grid[:, 0], parts, texts, strict=True):
+    font: dict[str, Any] = {"family": lettering.families}
+    for place, part, heading, above, text in zip(grid[:, 0], parts, headings, captions, texts, strict=True):
         axes = place.subplots(1, columns, squeeze=False)[0]
         for axis in axes:
             axis.set_axis_off()
-        for axis, (caption, picture) in zip(axes, part.panels, strict=False):
+        for axis, caption, (_, picture) in zip(axes, above, part.panels, strict=False):
             axis.imshow(picture)
-            axis.set_title(caption, fontsize=9)
-        place.suptitle(part.heading, fontsize=10, x=0.01, ha="left")
-        place.supxlabel(text, fontsize=8, x=0.01, ha="left")
+            axis.set_title(caption, fontsize=_SMALL + 1, **font)
+        place.suptitle(heading, fontsize=_HEADING, x=0.01, ha="left", **font)
+        place.supxlabel(text, fontsize=_SMALL, x=0.01, ha="left", **font)
     return figure
+
+
+def _lines_of(texts: Sequence[str], lettering: Lettering, width: float) -> list[str]:
+    """Break texts into lines, the most that a picture can have, and explain boxes."""
+    lines = [line for text in texts for line in lettering.wrap(text, width, _SMALL, indent="      ")]
+    lines = lines if len(lines) <= _MOST_LINES else [*lines[:_MOST_LINES], f"… {len(lines) - _MOST_LINES} more lines"]
+    return [*lines, f"{BOX}: a character that no font of this computer has"] if lettering.missing else lines
 
 
 def pictures_of(record: Record, side: int = 512) -> tuple[Image.Image, Image.Image, Image.Image]:
@@ -118,7 +138,3 @@ def list_texts(sample: Record | Sample) -> list[str]:
     """List the numbered questions and answers of a sample."""
     lines = [f"Q{n}  {question}" for n, question in enumerate(sample.questions, start=1)]
     return [*lines, *(f"A{n}  {answer}" for n, answer in enumerate(sample.answers, start=1))]
-
-
-def _wrap(texts: Sequence[str], width: int) -> list[str]:
-    return [part for text in texts for part in textwrap.wrap(text, width, subsequent_indent="      ")]

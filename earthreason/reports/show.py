@@ -14,6 +14,7 @@ from PIL import Image
 from earthreason.data.pictures import mask_of, open_picture
 from earthreason.data.schema import PICTURES, TARGETS, sample_of_row
 from earthreason.errors import EarthReasonError, show_value
+from earthreason.geo.texts import printable
 from earthreason.masks.rle import decode_rle
 from earthreason.metrics.evaluate import evaluate
 from earthreason.metrics.values import MaskLike, as_rles, unite_targets
@@ -66,11 +67,12 @@ class Shown:
 
     def _repr_html_(self) -> str:
         panels = [{"caption": caption, "src": embed_image(picture)} for caption, picture in self.panels]
-        return render("show.html", heading=self.heading, sample=self.sample, panels=panels)
+        page = render("show.html", heading=self.heading, sample=self.sample, panels=panels)
+        return printable(page)  # a notebook is UTF-8
 
     def __repr__(self) -> str:
         count = count_of(len(self.sample.questions), "question")
-        return f"<{self.heading} · {count}; save('sample.png') writes the picture>"
+        return f"<{printable(self.heading)} · {count}; save('sample.png') writes the picture>"
 
 
 def show(row: Mapping[str, Any] | Sample, /, **predictions: MaskLike | None) -> Shown:

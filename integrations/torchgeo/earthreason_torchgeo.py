@@ -98,7 +98,7 @@ class EarthReason(NonGeoDataset):
             axis.axis("off")
             if show_titles:
                 axis.set_title(title)
-        figure.suptitle(sample["question"] if suptitle is None else suptitle, wrap=True)
+        figure.suptitle(sample["question"] if suptitle is None else suptitle, wrap=True, parse_math=False)
         return figure
 
 

@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 from earthreason import evaluate, load_dataset
 from earthreason.cli.main import app
 from earthreason.data.exports import export
+from earthreason.errors import DataFormatError
 from tests.data.hub_clients import environment, run_client
-from tests.data.memory import Memory, several
+from tests.data.memory import Memory, box, several
 from tests.hub_server import HubServer
 
 UPLOAD = """
@@ -177,7 +178,18 @@ def test_targets_and_ignored_pixels_travel(tmp_path):
     rows = plain(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
     assert [target.size for target in rows[1]["targets"]] == [(30, 20)] * 2
     assert rows[0]["ignore"] is None
-    assert rows[1]["ignore"].size == (30, 20)
+    assert np.array_equal(np.asarray(rows[1]["ignore"]) == 255, box(16, 0, 20, 9))
+    first, second = (np.asarray(target) == 255 for target in rows[1]["targets"])
+    assert np.array_equal(first, box(5, 10, 15, 25))
+    assert np.array_equal(second, box(2, 3, 7, 13))
+    assert np.array_equal(np.asarray(rows[1]["mask"]) == 255, first | second)
+
+
+def test_a_set_without_samples_is_refused_and_one_without_a_split_is_not(tmp_path):
+    with pytest.raises(DataFormatError, match="^memory has no samples"):
+        export(Memory({"train": [], "test": []}), "hub", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+    assert export(Memory({"train": several()["train"], "test": []}), "hub", tmp_path / "out")["test"] == 0
 
 
 def test_the_example_in_the_card_runs(folder, tmp_path):

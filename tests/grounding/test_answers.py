@@ -163,3 +163,17 @@ def test_the_schema_is_strict():
     assert schema["required"] == ["targets"]
     assert schema["$defs"]["Target"]["required"] == ["box", "points"]
     assert schema["$defs"]["Target"]["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "目标框：［300，250，700，750］。",
+        "｛＂box＂：［３００，２５０，７００，７５０］｝",
+        "目标位于 {“”} [300, 250, 700, 750] 处。",
+        "<box>3e2, 2.5E+2, 7e2, 75e1</box>",
+    ],
+)
+def test_full_width_characters_and_exponents_are_the_numbers_they_write(text):
+    [target] = read_answer(text).targets
+    assert target.box == [300, 250, 700, 750]

@@ -7,6 +7,7 @@ import pytest
 
 from earthreason import load_dataset
 from tests.integrations.answering_server import AnsweringServer
+from tests.integrations.foreign import python_with, run_program
 from tests.integrations.written_answers import write_answers
 
 COUNT = 40
@@ -29,6 +30,14 @@ def server(written):
     yield server
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture(scope="module")
+def run(request, tmp_path_factory):
+    """Run code after the `START` of the test file in an environment with its `LIBRARY`."""
+    library, start = request.module.LIBRARY, request.module.START
+    python = python_with(library, f"EARTHREASON_{library.upper()}")
+    return lambda code: run_program(python, start + code, library, tmp_path_factory.mktemp("home"))
 
 
 def foreign_python(variable):

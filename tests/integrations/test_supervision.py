@@ -5,7 +5,7 @@ EARTHREASON_SUPERVISION=/path/to/environment/bin/python python -m pytest tests/i
 
 import pytest
 
-from tests.integrations.foreign import python_with, run_program, snippet_of
+from tests.integrations.foreign import snippet_of
 
 START = """
 import json, sys
@@ -19,12 +19,7 @@ def drawn(top, left, bottom, right):
     mask[top:bottom, left:right] = True
     return mask
 """
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    python = python_with("supervision", "EARTHREASON_SUPERVISION")
-    return lambda code: run_program(python, START + code, "supervision", tmp_path_factory.mktemp("home"))
+LIBRARY = "supervision"
 
 
 def test_the_box_of_a_mask_ends_after_its_last_pixel(run):

@@ -3,9 +3,7 @@
 EARTHREASON_TORCHGEO=/path/to/environment/bin/python python -m pytest tests/integrations/test_torchgeo.py
 """
 
-import pytest
-
-from tests.integrations.foreign import python_with, run_program, snippet_of
+from tests.integrations.foreign import snippet_of
 
 START = """
 import json
@@ -14,12 +12,7 @@ from torchgeo.datasets import NonGeoDataset
 from earthreason import load_dataset
 from earthreason_torchgeo import EarthReason, EarthReasonDataModule, IGNORED, collate
 """
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    python = python_with("torchgeo", "EARTHREASON_TORCHGEO")
-    return lambda code: run_program(python, START + code, "torchgeo", tmp_path_factory.mktemp("home"))
+LIBRARY = "torchgeo"
 
 
 def test_samples_have_the_types_of_torchgeo_and_the_pixels_of_the_rows(run):
@@ -104,7 +97,9 @@ import matplotlib
 matplotlib.use("Agg")
 rows = EarthReason("sample", "test")
 sample = rows[0]
+sample["question"] = r"What costs $5 or $\\frac{1$?"
 figure = rows.plot({**sample, "prediction": sample["mask"]})
+figure.canvas.draw()
 print(json.dumps([figure.get_suptitle() == sample["question"], [axis.get_title() for axis in figure.axes]]))
 """
     assert run(code) == [True, ["image", "mask", "prediction"]]

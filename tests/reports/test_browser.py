@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from earthreason.data.exports import export
 from earthreason.data.reader import open_source
 from earthreason.masks.rle import encode_mask
 from earthreason.metrics.evaluate import evaluate_protocols
@@ -16,6 +17,7 @@ from earthreason.reports.browse import write_gallery
 from earthreason.reports.evaluation import Scene, write_report
 from earthreason.reports.page import write_page
 from tests.conftest import write_sample
+from tests.data.memory import Memory, sample
 
 pytestmark = pytest.mark.browser
 
@@ -247,6 +249,59 @@ def test_what_samples_say_is_never_markup_in_the_gallery(phone, tmp_path):
     phone.goto(write_gallery(open_source(str(release)), tmp_path / "gallery").as_uri())
     assert phone.locator("#cards .sample > p").first.text_content() == evil
     assert phone.title() == "EarthReason samples"
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory):
+    """A gallery of an image of 1 by 300 pixels, a long category and question, and names written to the left."""
+    folder = tmp_path_factory.mktemp("strange")
+    one = np.ones((80, 120), bool)
+    records = [
+        sample("tall", np.ones((300, 1), bool)),
+        sample("long", one, category=LONG, questions=["Where " * 1500]),
+        sample("a", one, category="سفينة", questions=["أين السفينة؟"], ground_resolution=0.5),
+    ]
+    export(Memory({"test": records}), "parquet", folder / "set")
+    return write_gallery(open_source(str(folder / "set")), folder / "gallery #1 100%")
+
+
+def test_strange_samples_fit_a_phone_without_filling_pages(phone, strange):
+    phone.goto(strange.as_uri())
+    assert fits(phone)
+    for box in [card.bounding_box() for card in phone.locator(".sample").all()]:
+        assert box["height"] < 900
+    assert phone.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+
+
+def test_a_category_written_to_the_left_leaves_the_facts_around_it_in_order(phone, strange):
+    phone.goto(strange.as_uri())
+    card = phone.locator(".sample").last
+    assert card.locator(".id").text_content() == "a · test · سفينة · 120 x 80 · 0.5 m"
+    lefts = card.locator(".id bdi").evaluate_all("facts => facts.map(fact => fact.getBoundingClientRect().left)")
+    assert lefts == sorted(lefts)
+    style = "text => getComputedStyle(text).direction"
+    assert card.locator("p").first.evaluate(style) == "rtl"
+    assert phone.locator(".sample p").first.evaluate(style) == "ltr"
+
+
+def test_a_strip_of_an_image_and_a_long_question_do_not_fill_pages_of_a_report(phone, tmp_path):
+    strip = {"a": np.ones((900, 4), bool)}
+    predictions = as_predictions(strip)
+    results = evaluate_protocols(predictions, as_references(strip), [PROTOCOLS["segearth-r1"]], resamples=0)
+    scene = Scene(Image.new("RGB", (4, 900)), ["Where " * 1500], ["There " * 1500])
+    phone.goto(write_report(tmp_path, results, predictions, lambda _: scene, 2).as_uri())
+    assert fits(phone)
+    assert phone.locator(".sample").first.bounding_box()["height"] < 1200
+
+
+def test_without_javascript_the_gallery_says_where_the_samples_are(browser, strange):
+    context = browser.new_context(viewport=PHONE, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(strange.as_uri())
+    assert page.locator("noscript p").is_visible()
+    assert not page.locator("form").is_visible()
+    assert not page.get_by_text("The address keeps").is_visible()
+    context.close()
 
 
 def test_the_demo_fits_a_phone_with_every_score(phone, tmp_path):

@@ -53,7 +53,7 @@ def write_many(folder, count, **options):
 def test_each_gallery_shows_its_kind_of_question(tmp_path):
     page = write(tmp_path, load_scene=draw_scene)
     sections = re.findall(r'<h2 id="g\d">(\w+\s?\w+)(.*?)(?=<h2)', page, re.DOTALL)
-    shown = {title: re.findall(r"· (\w+) · question", text) for title, text in sections}
+    shown = {title: re.findall(r"· <bdi>(\w+)</bdi> · question", text) for title, text in sections}
     assert shown["Worst"][0] == "wrong"
     assert shown["Best"][0] == "right"
     assert shown["False positives"] == ["false"]
@@ -130,7 +130,7 @@ def test_a_long_gallery_is_divided_into_pages_that_show_every_sample_once(tmp_pa
     assert first.count("<img") == 2 * 12 * 3  # two galleries, a page of 12, three pictures each
     worst = first[first.index('id="g1"') : first.index('id="g2"')]
     further = [(tmp_path / "pages" / f"worst-{number}.html").read_text() for number in (2, 3, 4, 5)]
-    shown = [name for page in (worst, *further) for name in re.findall(r"· (\w+) · question", page)]
+    shown = [name for page in (worst, *further) for name in re.findall(r"· <bdi>(\w+)</bdi> · question", page)]
     assert sorted(shown) == names
     assert "60 of 60 questions" in worst
     for page in further:

@@ -128,7 +128,7 @@ def test_galleries_rank_questions_by_the_iou_they_show(tmp_path):
     )
     shown = {}
     for title, text in re.findall(r'<h2 id="g\d">(\w+).*?</h2>(.*?)(?=<h2)', page, re.DOTALL):
-        shown[title] = re.findall(r"IoU ([\d.]+) · (\w+)", text)
+        shown[title] = re.findall(r"IoU ([\d.]+) · <bdi>(\w+)", text)
     assert [name for _, name in shown["Worst"]] == ["s00", "s02", "s01"]
     assert [name for _, name in shown["Best"]] == ["s01", "s02", "s00"]
     assert [iou for iou, _ in shown["Worst"]] == sorted(iou for iou, _ in shown["Worst"])

@@ -79,6 +79,28 @@ def test_a_figure_of_what_the_source_does_not_state_is_left_out(tmp_path):
     assert not {"Ground sampling distance (GSD)", "Samples by category"} & figures_of(page).keys()
 
 
+def test_a_set_without_targets_has_no_figure_of_their_areas(tmp_path):
+    draw_figures(replace(SET, target_shares=[]), tmp_path / "out")
+    assert {file.stem for file in (tmp_path / "out").glob("*.svg")} == NAMES - {"target_area"}
+
+
+@pytest.mark.filterwarnings("error")
+def test_extreme_values_and_one_value_are_drawn_with_plain_numbers(tmp_path):
+    odd = replace(SET, question_words=[1, 30_000], resolutions=[0.5], categories=Counter({"W" * 300: 2}))
+    figures = figures_of(draw_figures(odd, tmp_path / "out").read_text())
+    numbers = re.findall("<!--(.*?)-->", figures["Ground sampling distance (GSD)"])
+    assert " 0.5 " in numbers  # the ticks of the scale around it, without powers
+    assert not any("10^" in number or "mathdefault" in number for number in numbers)
+    assert figures["Length of questions and answers"].count("<path") < 200  # not one bar for each of 30,000 lengths
+
+
+def test_only_the_official_release_is_compared_with_the_paper(tmp_path):
+    assert "paper" in figures_of(draw_figures(SET, tmp_path / "a").read_text())["Length of questions and answers"]
+    assert "paper" not in draw_figures(replace(SET, is_official=False), tmp_path / "b").read_text().split("<body>")[1]
+    for figure in (tmp_path / "b").glob("*.svg"):
+        assert "paper" not in figure.read_text()
+
+
 def test_shares_are_in_per_cent_and_what_is_missing_is_a_dash():
     rows = {measure.name: measure for measure in list_measures(replace(SET, resolutions=[]))}
     assert rows["target"].numbers == ["2", "2", "1", "3"]  # of 1 % and 3 %

@@ -4,10 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from matplotlib.textpath import TextPath
 from PIL import Image
 
-from earthreason.reports.grid import Answer, draw_grid, save_grid, wrap_text
+from earthreason.reports.grid import Answer, draw_grid, save_grid
 from earthreason.types import Sample
 
 LONG = "After knee surgery, a runner may train only in flat laps, WWWWWWWW MMMMMMMM, that are seen from one spot. " * 4
@@ -37,14 +36,6 @@ def test_every_text_is_inside_its_column_and_above_its_picture(columns):
     assert not any(box.width for box in boxes)  # no centred title besides
     for above, below in itertools.pairwise(range(0, len(figure.axes), 2 + columns)):
         assert lefts[below].y1 <= figure.axes[above].get_window_extent().y0 + 1
-
-
-def test_text_is_wrapped_at_the_width_in_points_and_loses_nothing():
-    lines = wrap_text(LONG, 150, 8)
-    assert " ".join(lines) == LONG.strip()
-    assert all(TextPath((0, 0), line, size=8).get_extents().width <= 150 for line in lines)
-    assert "".join(wrap_text("M" * 100, 150, 8)) == "M" * 100
-    assert wrap_text("one\ntwo", 150, 8) == ["one", "two"]
 
 
 def test_the_grid_is_written_as_a_picture_of_its_columns(tmp_path):

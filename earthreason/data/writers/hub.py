@@ -15,6 +15,7 @@ from earthreason.data.schema import features
 from earthreason.data.sources import Source
 from earthreason.data.sources.base import omissions_of
 from earthreason.data.writers.base import register
+from earthreason.errors import DataFormatError
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetCardData
@@ -28,10 +29,10 @@ def write(source: Source, folder: Path, about: About) -> None:
     """Write `data/SPLIT-*.parquet` and a `README.md` whose front matter `datasets` and the Hub's viewer read."""
     splits = {split: source.read(split) for split in source.counts}
     write_prepared(folder, "default", splits, source.counts, about=about, omissions=omissions_of(source))
-    _describe(folder, list(source.counts))
+    _describe(folder, list(source.counts), source.name)
 
 
-def _describe(folder: Path, splits: list[str]) -> None:
+def _describe(folder: Path, splits: list[str], name: str) -> None:
     """Add types, sizes and the way to load to the card of a prepared folder."""
     import pyarrow.parquet as pq
     from datasets import SplitDict, SplitInfo
@@ -49,6 +50,8 @@ def _describe(folder: Path, splits: list[str]) -> None:
         )
         sizes.add(SplitInfo(split, num_bytes=unpacked, num_examples=sum(table.num_rows for table in metadata)))
         downloaded += sum(path.stat().st_size for path in paths)
+    if not sizes:
+        raise DataFormatError(f"{name} has no samples, and `datasets` loads no repository without rows")
     info = DatasetInfo(
         features=features(),
         splits=sizes,
