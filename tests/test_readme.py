@@ -16,8 +16,8 @@ from tests.leaderboard.toys import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-NEEDS_MORE = ("convert", "train", "predict", "questions", "start")
-"""Weights, a model server, or Label Studio, which has tests of its own."""
+NEEDS_MORE = ("convert", "train", "predict", "toy.json", "questions", "start")
+"""Weights, minutes of training, a model server, or Label Studio, which has tests of its own."""
 
 
 def shell_lines():

@@ -230,7 +230,7 @@ _FIGURES = {
         applies=lambda statistics: bool(statistics.resolutions),
     ),
     "text_length": _Figure(
-        "Length of questions and answers", "Dashed: mean lengths that the EarthReason paper states.", _lengths
+        "Length of questions and answers", "Dashed, for the official release: the mean lengths of the paper.", _lengths
     ),
     "empty_targets": _Figure(
         "Samples by split", "Orange: samples whose questions nothing in the image answers.", _empties
