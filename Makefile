@@ -14,6 +14,7 @@ BUILD := pyproject.toml setup.py $(wildcard */pyproject.toml */setup.py) $(wildc
 demo: .venv/core.done
 	@echo "The demo draws 320 scenes, predicts, scores and draws the answers: about a minute."
 	@$(BIN)/earthreason demo
+	@echo "These programs are in $(BIN). To use them in this terminal: . $(BIN)/activate"
 
 test: .venv/test.done
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

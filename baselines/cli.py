@@ -201,7 +201,7 @@ def train(
 
     check_learner(model)
     settings = load_config(config, [*(overrides or []), f"model.name={model}"])
-    stdout().print_json(settings.model_dump_json())
+    stdout().print(f"settings: {out / 'config.json'}", soft_wrap=True, markup=False)
     from .training.loop import train as run_training
 
     final = run_training(settings, out)

@@ -341,8 +341,8 @@ def _tell(answers: SceneAnswers, lines: list[_Line], written: Written, limit: fl
             found += f" (no pixel above the probability {answers.facts.get('threshold', '0.5')})"
         if line.has_target and _is_placed(answers.grid) and line.regions is not None:
             count = count_of(line.regions, "region")
-            area = "" if line.area_m2 is None else f" of {line.area_m2 / HECTARE:,.2f} ha"
-            found += f" in {count}{area}"
+            area = "" if line.area_m2 is None else f" ({line.area_m2 / HECTARE:,.2f} ha)"
+            found += f"{area} in {count}"
         score = f"no-target score {line.no_target_score:.3f}, threshold {limit:.3f}"
         console.print(f"{found}; {score}", soft_wrap=True)
         if line.words is not None:

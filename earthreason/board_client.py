@@ -63,7 +63,7 @@ def blank_references(samples: list[dict[str, Any]], source: str) -> References:
 def check_predictions(
     predictions: PredictionsFile, references: References, main_protocol: str = DEFAULT_PROTOCOL
 ) -> int:
-    """Check that a file can be scored by the main protocol of a split; return the number of questions it answers.
+    """Check that a file can be scored by the main protocol of a split; return the number of questions it scores.
 
     Raises:
         UnknownNameError: this version does not know the protocol.

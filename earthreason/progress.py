@@ -72,21 +72,6 @@ def without_spinner() -> Iterator[None]:
 
 
 @contextmanager
-def without_steps() -> Iterator[None]:
-    """Switch off the bars of `datasets` until the block ends: in a program that is not ours, they may be on."""
-    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    if are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        enable_progress_bars()
-
-
-@contextmanager
 def spinner(make: Callable[[], Any]) -> Iterator[None]:
     """Show a spinner until the block ends, except while a bar is shown.
 

@@ -16,8 +16,8 @@ from tests.leaderboard.toys import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-NEEDS_MORE = ("convert", "train", "predict", "questions", "start")
-"""Weights, a model server, or Label Studio, which has tests of its own."""
+NEEDS_MORE = ("convert", "train", "predict", "toy.json", "questions", "start")
+"""Weights, minutes of training, a model server, or Label Studio, which has tests of its own."""
 
 
 def shell_lines():
@@ -92,7 +92,7 @@ def test_the_boards_lines_give_a_board_that_takes_the_readmes_submission(run):
     port = str(free_port())
     address = f"http://127.0.0.1:{port}"
     with answering(run.start([*line_with("leaderboard serve"), "--port", port]), f"{address}/health"):
-        submit = [address if word.startswith("https://") else word for word in line_with("earthreason submit")]
+        submit = [address if word.startswith("http://") else word for word in line_with("earthreason submit")]
         output = run(submit, EARTHREASON_TOKEN=token)
         assert "My model on sample/test" in output
         assert f"{address}/models/" in output

@@ -34,6 +34,7 @@ def demo(
     print_table(table, stdout())
     for note in written.notes:
         typer.echo(note, err=True)
-    for label, path in (("predictions", written.predictions[0]), ("pictures", written.picture), ("page", written.page)):
+    best = written.predictions[-1]
+    for label, path in (("predictions", best), ("pictures", written.picture), ("page", written.page)):
         typer.echo(f"{label}: {path.resolve()}")
-    typer.echo(f"next: {command_line('earthreason-eval', written.predictions[0])}")
+    typer.echo(f"next: {command_line('earthreason-eval', best)}")

@@ -92,7 +92,7 @@ def submit(
     with status(f"checking against the samples of {key}"):
         main_protocol = client.main_protocol(key)
         answered = check_predictions(opened, client.references(key), main_protocol)
-    typer.echo(f"{count_of(answered, 'question')} answered; the file has no faults", err=True)
+    typer.echo(f"the file has no faults; {count_of(answered, 'question')} will be scored by {main_protocol}", err=True)
     if check:
         return
     metadata = {

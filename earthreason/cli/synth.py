@@ -70,7 +70,7 @@ def synth(
     empty, speed = sum(written.empty.values()), total / seconds
     scenes, nothing = count_of(total, "scene"), count_of(empty, "empty target")
     typer.echo(f"{scenes} in {out}: {splits}; {nothing}; {speed:.1f} per second")
-    code = f'import earthreason, datasets; datasets.load_dataset("earthreason", data_dir={str(out)!r})'
+    code = f"import earthreason; earthreason.load_dataset('earthreason', data_dir={str(out)!r})"
     typer.echo(f"load them in Python: {code}")
     typer.echo(f"next: {command_line('earthreason', 'verify', out)}")
 

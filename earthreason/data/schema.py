@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earthreason.errors import DataFormatError, show_value
-from earthreason.progress import without_steps
 from earthreason.types import NUMERIC_FACTS, OPTIONAL_FACTS, OptionalFacts, Sample
 
 if TYPE_CHECKING:
@@ -133,11 +132,12 @@ def undecoded(rows: Dataset, *pictures: str) -> Dataset:
     """Return the rows with encoded pictures; columns that the dataset lacks are left out."""
     from datasets import Image, List
 
+    if TARGETS in pictures and TARGETS in rows.column_names:
+        rows = rows.select_columns(rows.column_names)  # a copy, so the caller's features stay
+        rows.info.features[TARGETS] = List(Image(decode=False))  # cast_column would write all rows anew, with a bar
     for name in pictures:
-        if name in rows.column_names:
-            encoded = Image(decode=False)
-            with without_steps():  # a list is cast row by row
-                rows = rows.cast_column(name, List(encoded) if name == TARGETS else encoded)
+        if name in rows.column_names and name != TARGETS:
+            rows = rows.cast_column(name, Image(decode=False))
     return rows
 
 

@@ -30,7 +30,7 @@ from earthreason.predictions.reader import PredictionSource
 from earthreason.reports.charts import area_points, category_bars, histogram
 from earthreason.reports.listings import FOLDER, Listing, divide
 from earthreason.reports.page import write_page
-from earthreason.reports.rules import QUESTIONS, describe_rules
+from earthreason.reports.rules import QUESTIONS, describe_rules, place_of
 from earthreason.reports.table import describe_size, describe_threshold
 from earthreason.types import RLE
 
@@ -119,6 +119,7 @@ def _summary(results: Sequence[Result | NotScored], info: Mapping[str, Any]) -> 
         "size": describe_size(result),
         "unit": _unit(result),
         "least": MIN_IMAGES,
+        "place": place_of(result.protocol.grid),
         "with_intervals": bool(result.intervals or result.no_interval),
         "threshold": describe_threshold(info),
         "facts": _facts(result, info),

@@ -31,6 +31,9 @@ def print_validation(validation: QuestionValidation, console: Console, examples:
             console.print(
                 f"{name}: {finding.sample_id}: {finding.reason}: {finding.text}", soft_wrap=True, markup=False
             )
+        if len(findings) > examples:
+            more = f"{len(findings) - examples:,} more"
+            console.print(f"{name}: {more}; --report and --json list them all", soft_wrap=True)
     for name, value in summarise(validation):
         console.print(f"{name}: {value}", soft_wrap=True, markup=False)
 

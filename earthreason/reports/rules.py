@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from earthreason.masks.grids import Grid
 from earthreason.metrics.protocols import Protocol
 
 QUESTIONS = {"first": "first question", "random": "a random question", "all": "every question"}
+
+
+def place_of(grid: Grid) -> str:
+    """Say in words on which grid masks are compared."""
+    return "compared at each image's own size" if grid.kind == "native" else f"compared on {grid.name}"
 
 
 def rules_of(protocol: Protocol) -> dict[str, str]:
@@ -17,7 +23,7 @@ def rules_of(protocol: Protocol) -> dict[str, str]:
     marked = "adds its area to cIoU" if protocol.count_false_positive_area else "costs nothing in cIoU"
     divisor = f"union + {protocol.epsilon:g}" if protocol.epsilon else "union"
     return {
-        "grid": f"compared on {protocol.grid.name}",
+        "grid": place_of(protocol.grid),
         "questions": QUESTIONS[protocol.questions],
         "truth": "truth stretched bilinearly" if protocol.stretch_truth else "truth resized as the prediction",
         "unit": "each target scored on its own" if protocol.unit == "mask" else "targets of a question scored as one",

@@ -102,7 +102,8 @@ def print_protocols(results: Sequence[Result | NotScored], console: Console) -> 
         rules = describe_rules(result.protocol, scored[0].protocol)
         console.print(f"  {result.protocol.name}: {rules}{unanswered}{failed}", soft_wrap=True)
     presence = f"{' and '.join(PRESENCE)} depend on the questions and on ignored pixels, not on the grid"
-    console.print(f"{presence}; `earthreason protocols` explains each protocol")
+    console.print(presence, soft_wrap=True)
+    console.print("What each protocol means: earthreason protocols")
 
 
 def print_comparisons(comparisons: Sequence[Comparison], console: Console, shown: int = 5) -> None:

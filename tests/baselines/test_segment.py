@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -98,7 +99,8 @@ def test_a_geotiff_gives_rasters_and_polygons_in_its_place(scene, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         ["a.gpkg", "a.geojson", "a-1.png", "a-2.png", "mask.tif", "p.tif", "report.json"]
     )
-    assert " ha; no-target score " in done.stdout or "no target; " in done.stdout
+    hectares = [f"{answer['area_m2'] / 10_000:,.2f} ha" for answer in found if answer["has_target"]]
+    assert re.findall(r"of the image \((.+?)\) in \d+ region", done.stdout) == hectares  # the area of all of them
 
 
 def test_questions_come_from_a_file_too_and_json_is_printed(picture, tmp_path):

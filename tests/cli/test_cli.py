@@ -123,6 +123,8 @@ def test_eval_under_all_protocols(preds, truth):
     assert result.returncode == 0, result.stderr
     for name in ("segearth-r1", "think2seg-rs", "rrsis-d", "unigeoseg: as segearth-r1, but compared on letterbox-512"):
         assert name in result.stdout
+    assert "native: as segearth-r1, but compared at each image's own size; " in result.stdout
+    assert result.stdout.splitlines()[-1].endswith(" earthreason protocols")  # to be copied, so never wrapped
 
 
 def test_compare_prints_wins_and_p_values(preds, truth, tmp_path):
@@ -360,6 +362,7 @@ def test_demo_leaves_predictions_pictures_and_a_page(tmp_path):
     assert "http" not in page.split("</style>")[1].replace("http-equiv", "")
     assert (tmp_path / "demo" / "pictures.png").stat().st_size > 50_000
     assert len(read_predictions(tmp_path / "demo" / "centre.json").predictions) == 100
+    assert not result.stdout.splitlines()[-1].endswith("centre.json")  # the next step is about a model that looks
 
 
 def test_predict_and_eval_agree_on_the_split(tmp_path):

@@ -43,7 +43,7 @@ _MAKING = word_set("draw frame hang make paint print sell shoot snap take")
 def _objection(question: str) -> str | None:
     talk = _objection_to_talk(question)
     picture = None if talk else next((token for token in parse(question) if _is_the_picture(token)), None)
-    return f"boilerplate: speaks of the {picture.text}" if picture is not None else talk
+    return f"speaks of the {picture.text}" if picture is not None else talk
 
 
 def _objection_to_talk(text: str) -> str | None:
@@ -51,11 +51,11 @@ def _objection_to_talk(text: str) -> str | None:
     for pattern in (_NUMBERED, _LABEL, _TALK):
         match = pattern.search(text)
         if match:
-            return f"boilerplate: {match[0].strip()!r}"
+            return f"stock phrase: {match[0].strip()!r}"
     opening, mark, rest = re.split(r"([,.!:])", text, maxsplit=1) if re.search(r"[,.!:]", text) else (text, "", "")
     words = re.findall(r"[a-z']+", opening)
     if rest.strip() and words and set(words) <= _CHATTY and _NODS.union(("course",)) & set(words):
-        return f"boilerplate: {opening + mark!r}"
+        return f"stock phrase: {opening + mark!r}"
     return None
 
 

@@ -205,10 +205,9 @@ def test_a_sharded_run_goes_on_from_a_checkpoint_of_one_process_and_has_its_loss
 
 @pytest.mark.slow
 def test_it_learns_eight_samples_by_heart(tmp_path):
-    optim = {"global_batch": 8, "micro_batch": 8, "steps": 150}
-    data = {"config": "sample", "train": "train[:8]", "validation": "train[:8]", "question": "first"}
-    config = config_of(optim=optim, data=data, save_every=0, validate_every=150)
-    train(config, tmp_path / "run")
+    """With the shipped settings `toy`, which the README and the page on training name."""
+    toy = ROOT / "baselines" / "configs" / "segearth_r1" / "toy.yaml"
+    train(load_config(toy, ["log_every=1", "validate_every=150"]), tmp_path / "run")
     history = losses(tmp_path / "run")
     assert history[150] < 0.2 * history[1]
     assert losses(tmp_path / "run", "validation_gIoU")[150] > 0.9
