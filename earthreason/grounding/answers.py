@@ -10,6 +10,7 @@ import ast
 import json
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
@@ -198,7 +199,8 @@ def _literal(text: str) -> Any:
     except (ValueError, RecursionError):
         pass
     try:  # single quotes, trailing commas and None, as Python writes them
-        return ast.literal_eval(re.sub(r"\b(null|true|false)\b", lambda match: _PYTHON[match[0]], text))
+        with warnings.catch_warnings(action="ignore"):  # Python 3.12 warns of a backslash in a model's prose
+            return ast.literal_eval(re.sub(r"\b(null|true|false)\b", lambda match: _PYTHON[match[0]], text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return _UNREADABLE
 

@@ -177,3 +177,8 @@ def test_the_schema_is_strict():
 def test_full_width_characters_and_exponents_are_the_numbers_they_write(text):
     [target] = read_answer(text).targets
     assert target.box == [300, 250, 700, 750]
+
+
+def test_a_backslash_in_prose_warns_nobody(recwarn):
+    assert regions(r"""{'label': 'the pier \d', 'bbox': [100, 200, 300, 400]}""") == [(BOX, [])]
+    assert not recwarn.list
