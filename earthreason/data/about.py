@@ -86,7 +86,7 @@ OFFICIAL = About(
     citation="SegEarth-R1: Geospatial Pixel Reasoning via Large Language Model, arXiv 2504.09644",
 )
 SYNTHETIC = About(
-    title="EarthReason sample",
+    title="EarthReason synthetic scenes",
     licence="Apache-2.0",
     origin="Synthetic scenes, drawn by the `earthreason` package; they contain no photographs.",
 )

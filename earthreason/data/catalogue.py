@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from earthreason.data.about import SYNTHETIC, About
+from earthreason.data.about import About
 from earthreason.data.configs import CONFIGS, DATA_VARIABLE, DEFAULT_CONFIG, SyntheticConfig, prepared_root
 from earthreason.data.layout import SPLIT_WORDS
 from earthreason.data.omissions import LEFT_OUT, Omissions
@@ -94,7 +94,7 @@ def get_set(name: str) -> DataSet:
 def _scenes(config: SyntheticConfig, prepared: dict[str, list[Prepared]]) -> DataSet:
     form = f"made on first use, in {config.duration}"
     at_hand = tuple(prepared.get(config.name, ()))
-    return DataSet(config.name, (), form, config.scenes, SYNTHETIC, None, None, None, None, at_hand)
+    return DataSet(config.name, (), form, config.scenes, config.about, None, None, None, None, at_hand)
 
 
 def _set_of(form: SourceFormat, config: str, found: dict[str, str], prepared: Iterable[Prepared]) -> DataSet:

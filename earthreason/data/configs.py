@@ -120,6 +120,11 @@ class SyntheticConfig(ABC):
     @abstractmethod
     def scenes(self) -> dict[str, int]: ...
 
+    @property
+    def about(self) -> About:
+        """Title, licence and origin of the scenes."""
+        return SYNTHETIC.stated(title=f"EarthReason {self.name}")
+
     @abstractmethod
     def _records(self) -> tuple[Mapping[str, Iterator[Record]], Mapping[str, int]]: ...
 
@@ -137,7 +142,7 @@ class SyntheticConfig(ABC):
             key,
             lambda: (*self._records(), Omissions()),
             "synthetic scenes",
-            SYNTHETIC,
+            self.about,
             options,
         )
 

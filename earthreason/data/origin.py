@@ -15,7 +15,6 @@ from earthreason.errors import DataFormatError
 _SYNTHETIC_STEM = re.compile(r"synthetic_s\d+_(train|val|test)_\d{6}")
 _NEAR = 0.05
 """Share by which the numbers of samples of an incomplete release may differ from the published ones."""
-SYNTHETIC_RELEASE = SYNTHETIC.stated(title="EarthReason synthetic scenes")
 
 
 def about_of_source(source: Source, place: Path | None) -> About:
@@ -60,7 +59,7 @@ def _declared(name: str) -> About:
 def _about_release(release: Release, place: Path | None) -> About:
     stems = [path.stem for split in release.counts for path in release.images(split)]
     if stems and all(_SYNTHETIC_STEM.fullmatch(stem) for stem in stems):
-        return SYNTHETIC_RELEASE
+        return SYNTHETIC
     is_official = place is not None and _comes_from_hub(place.resolve())
     return OFFICIAL if is_official or dict(release.counts) == PUBLISHED else OWN_DATA
 

@@ -81,7 +81,7 @@ def test_the_sample_stays_synthetic_in_every_step(tmp_path, monkeypatch):
     export(open_source("sample"), "release", tmp_path / "a")
     export(open_source(tmp_path / "a"), "coco", tmp_path / "b")
     info = json.loads((tmp_path / "b" / "annotations" / "test.json").read_text())["info"]
-    assert info["description"] == f"{SYNTHETIC.title}. {SYNTHETIC.origin}"
+    assert info["description"] == f"EarthReason sample. {SYNTHETIC.origin}"
 
 
 def test_related_sets_keep_their_own_description(tmp_path):

@@ -42,6 +42,10 @@ def test_diagnostic_loads_as_any_set(few):
         assert (not mask.any()) == row["is_empty"]
 
 
+def test_each_set_has_a_title_of_its_own(few):
+    assert few.info.description.startswith("EarthReason diagnostic\n")
+
+
 def test_diagnostic_is_drawn_once(few, monkeypatch):
     monkeypatch.setattr("earthreason.data.sources.sample.diagnostic_records", None)
     assert len(load_dataset("earthreason", "diagnostic", split="test")) == SCENES
