@@ -170,7 +170,7 @@ def test_bands_hold_for_every_kind_of_picture(tmp_path):
     Image.fromarray(pixels[..., 0]).save(tmp_path / "g.png")
     assert np.array_equal(colours(read_picture(tmp_path / "c.png", (3, 2, 1))), pixels[..., ::-1])
     assert read_picture(tmp_path / "c.png", (1, 2, 3)).content == (tmp_path / "c.png").read_bytes()
-    with pytest.raises(DataFormatError, match=r"g\.png: --bands 1,2,3 cannot be read from 1 bands"):
+    with pytest.raises(DataFormatError, match=r"g\.png: --bands 1,2,3 cannot be read from 1 band"):
         read_picture(tmp_path / "g.png", (1, 2, 3))
 
 

@@ -102,7 +102,7 @@ def test_ids_and_indices_may_be_tensors_and_masks_one_tensor():
 @pytest.mark.parametrize(
     ("batch", "words"),
     [
-        (([None], [], ["x"]), "one truth and one id per prediction; got 1 predictions, 0 truths, 1 ids"),
+        (([None], [], ["x"]), "one truth and one id per prediction; got 1 prediction, 0 truths, 1 id"),
         (([HALF], [FIELD], "x"), "sample_ids: a batch is a list with one value per question, not str"),
         (({"x": HALF}, [FIELD], ["x"]), "predictions: a batch is a list"),
         (([HALF], [FIELD], {"x"}), "sample_ids: a batch is a list.*not set"),
@@ -161,7 +161,7 @@ def test_ignored_pixels_count_nowhere_where_the_protocol_says_so():
     metric = PixelReasoningMetric("lisa")
     metric.update(*batch)
     assert metric.compute()["cIoU"].item() == pytest.approx(4 / 10, abs=1e-6)
-    with pytest.raises(EarthReasonError, match="2 question indices and 1 ignored regions"):
+    with pytest.raises(EarthReasonError, match="2 question indices and 1 ignored region"):
         metric.update(*batch, ignores=[ignored])
 
 

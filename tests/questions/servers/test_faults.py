@@ -103,7 +103,7 @@ def test_a_fault_of_the_server_concerns_one_sample_until_it_comes_again_and_agai
             for _ in range(4):
                 with pytest.raises(UnusableAnswerError):
                     await client.ask(request_of(), [], "key")
-            with pytest.raises(ServerError, match=r"failed 1 times, last with status 500 \(no\); run again"):
+            with pytest.raises(ServerError, match=r"failed 1 time, last with status 500 \(no\); run again"):
                 await client.ask(request_of(), [], "key")
             return failures
 
