@@ -33,6 +33,7 @@ from earthreason.data.layout import (
 from earthreason.data.schema import SPLITS
 from earthreason.errors import DataNotFoundError, EarthReasonError
 from earthreason.files import fingerprint_files
+from earthreason.plurals import count_of
 
 _FIRST = 20
 """Members of a tar file that tell a release from a shard."""
@@ -86,11 +87,11 @@ def _warn_of_more_in_zips(layout: Layout, archives: list[Archive]) -> None:
                 more += [f"{split}/{part}/{name}" for name in lacking if there]
         if more:
             _log.warning(
-                "%s: %s has %d files that the unpacked folders lack (%s, ...), and they are not loaded; if unpacking "
+                "%s: %s has %s that the unpacked folders lack (%s, ...); only the folders are loaded; if unpacking "
                 "was interrupted, unpack it again",
                 layout.folder,
                 archive.pieces[0].name,
-                len(more),
+                count_of(len(more), "file"),
                 more[0],
             )
 
@@ -172,7 +173,7 @@ def _unpack_once(archives: list[Archive], target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.parent / "lock"):
             if not target.is_dir():
-                _log.info("unpacking %d archives, once, into %s", len(archives), target)
+                _log.info("unpacking %s, once, into %s", count_of(len(archives), "archive"), target)
                 unpack(archives, target)
     except OSError as error:
         if isinstance(error, EarthReasonError):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earthreason.errors import DataFormatError, DataNotFoundError, EarthReasonError, show_value
+from earthreason.plurals import count_of
 
 if TYPE_CHECKING:
     from shapely import Geometry
@@ -238,7 +239,7 @@ def _joined(shapes: list[Any], place: str) -> Geometry:
         kinds = ", ".join(sorted({shape.geom_type for shape in flat if not shape.is_empty})) or "nothing"
         raise DataFormatError(f"{place}: an area needs polygons, but it has {kinds}")
     if len(polygons) < len(flat):
-        _log.warning("%s: %d of %d shapes are no polygons and not used", place, len(flat) - len(polygons), len(flat))
+        _log.warning("%s: only polygons are used: %d of %s", place, len(polygons), count_of(len(flat), "shape"))
     for polygon in polygons:
         if not np.isfinite(get_coordinates(polygon)).all():
             raise DataFormatError(f"{place}: a coordinate is not a finite number")

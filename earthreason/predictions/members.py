@@ -16,6 +16,7 @@ import numpy as np
 from earthreason.files import is_system_name
 from earthreason.masks.pictures import describe_wrong_size, read_mask_picture
 from earthreason.masks.rle import encode_mask
+from earthreason.plurals import count_of
 from earthreason.predictions.names import known_name
 from earthreason.predictions.segmentation import SizeOf
 from earthreason.types import Prediction
@@ -55,24 +56,24 @@ class Notes:
         """Log the notes of a complete pass, unless an earlier pass did."""
         if not self.logged:
             if self.skipped:
-                _log.warning("%s: skipped %d system files, such as %s", path, len(self.skipped), self.skipped[0])
+                _log.warning(
+                    "%s: skipped %s, such as %s", path, count_of(len(self.skipped), "system file"), self.skipped[0]
+                )
             if self.soft:
                 (name, levels), count = self.soft[0], len(self.soft)
-                message = (
-                    "%s: %d masks have more than two levels, and every level but 0 is target; the first is %s (%d)"
-                )
-                _log.warning(message, path, count, name, levels)
+                message = "%s: %s with more than two levels, where every level but 0 is target; the first is %s (%d)"
+                _log.warning(message, path, count_of(count, "mask"), name, levels)
             if self.nodata:
                 (name, value), count = self.nodata[0], len(self.nodata)
-                message = "%s: %d masks have pixels of a nodata value, which are not target; the first is %s (%g)"
-                _log.warning(message, path, count, name, value)
+                message = "%s: %s with pixels of a nodata value, which are not target; the first is %s (%g)"
+                _log.warning(message, path, count_of(count, "mask"), name, value)
             if self.white_is_zero:
                 first, count = self.white_is_zero[0], len(self.white_is_zero)
                 message = (
-                    "%s: %d TIFF masks are MINISWHITE, so 0 is white and target, as OpenCV reads them; tools that "
+                    "%s: %s in MINISWHITE, where 0 is white and target, as OpenCV reads it; tools that "
                     "return stored numbers, such as rasterio, show the inverse; the first is %s"
                 )
-                _log.warning(message, path, count, first)
+                _log.warning(message, path, count_of(count, "TIFF mask"), first)
         self.logged = True
 
 

@@ -172,7 +172,7 @@ def test_an_id_as_text_is_that_number(foreign):
 def test_annotations_of_images_that_are_not_listed_are_said(foreign, caplog):
     (record,) = foreign(annotation={"image_id": 7}).read("validation")
     assert not drawn(record).any()
-    assert "1 annotations are of images that the file does not list (the first of 7)" in caplog.text
+    assert "skipped 1 annotation of images that the file does not list (the first of 7)" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -221,4 +221,4 @@ def test_points_beside_polygons_are_passed_over_with_a_line(caplog):
     shape = mapping(box(500_010, 5_299_900, 500_100, 5_299_950))
     both = {"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [0, 0]}, shape]}
     assert parse_area(both, UTM, "scene").window == Window(20, 100, 180, 100)
-    assert "1 of 2 shapes are no polygons" in caplog.text
+    assert "only polygons are used: 1 of 2 shapes" in caplog.text

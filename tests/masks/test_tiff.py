@@ -85,7 +85,7 @@ def test_masks_whose_white_is_zero_are_logged_once(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         read_predictions(tmp_path)
     (record,) = caplog.records
-    assert "2 TIFF masks are MINISWHITE" in record.getMessage()
+    assert "2 TIFF masks in MINISWHITE" in record.getMessage()
     assert record.getMessage().endswith("the first is a.tif")
 
 

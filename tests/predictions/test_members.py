@@ -122,7 +122,7 @@ def test_soft_edges_are_said_once_with_the_first_file_and_their_number(tmp_path,
     with caplog.at_level(logging.WARNING):
         assert evaluate(open_predictions(path), truth, "native", resamples=0, boundary=True)["gIoU"] == 1
     (line,) = [record.getMessage() for record in caplog.records]
-    assert "2 masks have more than two levels" in line
+    assert "2 masks with more than two levels" in line
     assert "the first is b.png (3)" in line
 
 

@@ -25,7 +25,7 @@ def test_pixels_of_the_nodata_value_are_no_target_and_the_log_says_so(tmp_path, 
     with caplog.at_level(logging.WARNING):
         found = read_predictions(folder).predictions
     assert found == [Prediction("a", encode_mask(PIXELS == 1))]
-    words = "1 masks have pixels of a nodata value, which are not target; the first is a.tif (255)"
+    words = "1 mask with pixels of a nodata value, which are not target; the first is a.tif (255)"
     assert f"{folder}: {words}" in caplog.messages
 
 

@@ -28,6 +28,7 @@ from earthreason.data.sources.places import NO_PICTURE, path_below
 from earthreason.errors import DataFormatError, DataNotFoundError
 from earthreason.files import visible_files
 from earthreason.masks.png import encode_mask_png
+from earthreason.plurals import count_of
 from earthreason.types import OPTIONAL_FACTS
 
 _log = logging.getLogger(__name__)
@@ -66,9 +67,9 @@ class COCO(SampleSource):
             known = {str(image.get("id")) for image in table["images"] if isinstance(image, dict)}
         if strange := [each for image, each in annotations.items() if image not in known]:
             _log.warning(
-                "%s: %d annotations are of images that the file does not list (the first of %r); they are not read",
+                "%s: skipped %s of images that the file does not list (the first of %r)",
                 path,
-                sum(map(len, strange)),
+                count_of(sum(map(len, strange)), "annotation"),
                 strange[0][0]["image_id"],
             )
         for place, image in enumerate(table["images"]):

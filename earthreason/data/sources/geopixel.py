@@ -130,7 +130,7 @@ def _questions(path: Path) -> dict[tuple[str, str], str]:
         except (DataFormatError, StopIteration) as error:
             broken.append(str(error) or f"{place}: nobody asks")
     if broken:
-        _log.warning("%d dialogues of GeoPixelD are broken, and their questions not used: %s", len(broken), broken[0])
+        _log.warning("left out %s of GeoPixelD: %s", count_of(len(broken), "broken dialogue"), broken[0])
     return questions
 
 

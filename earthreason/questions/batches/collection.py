@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from earthreason.errors import EarthReasonError
+from earthreason.plurals import count_of
 from earthreason.questions.batches.submission import CREATING, FAULTS, REFUSED, ROOM, find_batch, identified, marked
 from earthreason.questions.ledger import Call, Ledger, now
 from earthreason.questions.servers.adaptation import refused_parameter
@@ -185,7 +186,7 @@ class Collection:
         logger.warning("batch %s failed: %s", batch.id, reason)
         if any(_part(error, "code") == _QUEUE_FULL for error in errors):
             room = max(1, len(requests) // 2)
-            logger.warning("at most %d requests are submitted at a time from now on", room)
+            logger.warning("from now on, %s at a time, at most", count_of(room, "request"))
             self._ledger.remember(ROOM, room)
             return
         self._count_failure(reason)

@@ -304,7 +304,8 @@ class ModelClient:
     def _warn(self, reason: str) -> None:
         """Log the first failure as a warning, so that waiting is not silent; log the rest for -v only."""
         level = logging.DEBUG if self._warned else logging.WARNING
-        logger.log(level, "%s: %s; trying up to %d times", self.openai.base_url, reason, self.config.attempts)
+        attempts = count_of(self.config.attempts, "time")
+        logger.log(level, "%s: %s; trying up to %s", self.openai.base_url, reason, attempts)
         self._warned = True
 
 
