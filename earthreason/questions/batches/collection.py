@@ -186,7 +186,7 @@ class Collection:
         logger.warning("batch %s failed: %s", batch.id, reason)
         if any(_part(error, "code") == _QUEUE_FULL for error in errors):
             room = max(1, len(requests) // 2)
-            logger.warning("from now on, %s at a time, at most", count_of(room, "request"))
+            logger.warning("submitting at most %s at a time from now on", count_of(room, "request"))
             self._ledger.remember(ROOM, room)
             return
         self._count_failure(reason)
