@@ -105,7 +105,7 @@ def test_a_team_has_a_number_of_submissions_to_a_hidden_split_and_deleting_gives
     assert hand.get(failed).json()["state"] == "failed"
     hand.submit(make_predictions(references, 1))
     refused = hand.announce(make_predictions(references, 2))
-    assert (refused.status_code, "all of its 2 submissions" in refused.json()["error"]) == (429, True)
+    assert (refused.status_code, "used its 2 submissions to" in refused.json()["error"]) == (429, True)
     assert hand.client.delete(f"/api/submissions/{first}", headers=hand.headers()).status_code == 204
     assert hand.announce(make_predictions(references, 2)).status_code == 429
     assert hand.announce(make_predictions(references, 0)).status_code == 429  # deleted, so it would be new
