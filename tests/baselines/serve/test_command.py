@@ -90,4 +90,8 @@ def test_a_missing_folder_of_scenes_is_one_line(tmp_path):
 
 
 def test_a_model_without_probabilities_is_refused():
-    assert "probabilities" in refused("--port", 0, "--model", "saliency")
+    assert "probabilities" in refused("--port", 0, "--model", "earthreason.predictors:Saliency")
+
+
+def test_a_model_without_weights_takes_no_checkpoint():
+    assert "saliency has no weights" in refused("--port", 0, "--model", "saliency")
